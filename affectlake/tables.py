@@ -1,0 +1,585 @@
+"""Every table's contract: what one row is, columns, types, units, keys, partitions, and how it is written.
+
+Contracts are data. The lake creates tables from them, refuses frames that break them, and shows their descriptions in
+the user interface and in ``docs``. What belongs here: facts about tables. What does not: reading or writing them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+from polars.datatypes import DataType, DataTypeClass
+
+from affectlake.errors import ContractError
+
+PolarsType = DataType | DataTypeClass
+
+PURPOSES = ("train", "test", "validation", "ceiling", "panel")
+ORDERS = ("abc", "acb", "bac", "bca", "cab", "cba")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    dtype: PolarsType
+    doc: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """The contract of one table.
+
+    Attributes
+    ----------
+    name : str
+        Folder under the lake's root and name in SQL.
+    doc : str
+        What one row is.
+    columns : tuple of Column
+    key : tuple of str
+        Columns that identify a row.
+    partition_by : tuple of str
+        Delta partition columns; the Dagster partitions of the same name where they are ``subject`` and ``model``.
+    append : bool
+        True where rows are only ever added; False where a partition is overwritten as a whole.
+    constraints : dict of str to str
+        Delta CHECK constraints, by name.
+    volatile : tuple of str
+        Columns that say how a row came to be, not what it says: they are left out of the data version.
+    """
+
+    name: str
+    doc: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    partition_by: tuple[str, ...] = ()
+    append: bool = False
+    constraints: tuple[tuple[str, str], ...] = ()
+    volatile: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The polars schema of the table."""
+        return pl.Schema({c.name: c.dtype for c in self.columns})
+
+    @property
+    def column(self) -> dict[str, Column]:
+        """The columns by name."""
+        return {c.name: c for c in self.columns}
+
+    def empty(self) -> pl.DataFrame:
+        """A frame of this table without rows."""
+        return pl.DataFrame(schema=self.schema)
+
+    def validate(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return ``frame`` with the contract's column order, or say what is wrong with it.
+
+        Raises
+        ------
+        ContractError
+            A column is missing, unknown or of another type, a value is null or NaN where the contract forbids it, or a
+            key stands twice. The message names the table, the column and the first offending rows.
+        """
+        missing = [c.name for c in self.columns if c.name not in frame.columns]
+        unknown = [c for c in frame.columns if c not in self.column]
+        if missing or unknown:
+            raise ContractError(
+                f"columns differ from the contract: missing {missing or 'none'}, unknown {unknown or 'none'}",
+                where=f"table {self.name}",
+            )
+        for column in self.columns:
+            found = frame.schema[column.name]
+            if found != column.dtype:
+                raise ContractError(
+                    f"is of type {found}, the contract says {column.dtype}",
+                    where=f"table {self.name}, column {column.name}",
+                )
+            _check_values(self, frame, column)
+        doubled = frame.select(self.key).is_duplicated()
+        if doubled.any():
+            raise ContractError(
+                f"the key ({', '.join(self.key)}) stands more than once in {int(doubled.sum())} rows: "
+                f"{_rows(frame.filter(doubled).select(self.key).sort(self.key))}",
+                where=f"table {self.name}",
+            )
+        return frame.select(c.name for c in self.columns)
+
+
+def _check_values(table: Table, frame: pl.DataFrame, column: Column) -> None:
+    bad = pl.lit(False) if column.nullable else pl.col(column.name).is_null()
+    if column.dtype.is_float():
+        bad = bad | pl.col(column.name).is_nan().fill_null(False)
+    elif column.dtype == pl.List(pl.Float32):
+        bad = bad | pl.col(column.name).list.eval(pl.element().is_nan() | pl.element().is_null()).list.any()
+    wrong = frame.filter(bad)
+    if wrong.height:
+        columns = list(dict.fromkeys((*table.key, column.name)))
+        raise ContractError(
+            f"is null or NaN in {wrong.height} of {frame.height} rows, which the contract forbids: "
+            f"{_rows(wrong.select(columns))}",
+            where=f"table {table.name}, column {column.name}",
+        )
+
+
+def _rows(frame: pl.DataFrame, n: int = 3) -> str:
+    """The first rows in words, short enough for an error message."""
+    text = "; ".join(
+        ", ".join(f"{k}={_short(v)}" for k, v in row.items()) for row in frame.head(n).iter_rows(named=True)
+    )
+    return text + ("; ..." if frame.height > n else "")
+
+
+def _short(value: object, width: int = 40) -> str:
+    text = repr(value)
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+_STAMP = (
+    Column("code_version", pl.String, "hash of the code that computed the row"),
+    Column("source_versions", pl.String, "JSON object: table -> Delta version that the row was computed from"),
+)
+_STAMP_NAMES = tuple(c.name for c in _STAMP)
+
+ItemStatus = Literal["present", "missing", "unreadable", "no_media", "left"]
+
+VIDEOS = Table(
+    "videos",
+    "One stimulus of the study. Known ids keep their item for ever; a clip that left the manifest keeps its row.",
+    (
+        Column("video_id", pl.String, "the user's own name of the clip, ^[A-Za-z0-9_-]{1,64}$"),
+        Column("item", pl.Int32, "0-based row of this clip in every matrix; never reused"),
+        Column("file", pl.String, "media file, relative to the media root", nullable=True),
+        Column("sha256", pl.String, "SHA-256 of the media file, hexadecimal", nullable=True),
+        Column("duration_s", pl.Float64, "duration in seconds", nullable=True),
+        Column("frame_rate", pl.Float64, "frames per second", nullable=True),
+        Column("width", pl.Int32, "pixels", nullable=True),
+        Column("height", pl.Int32, "pixels", nullable=True),
+        Column("status", pl.String, "present, missing (no such file), unreadable, no_media (none declared), left"),
+        Column("detail", pl.String, "why a clip is not present", nullable=True),
+        Column("duplicate_of", pl.String, "video_id of the canonical clip that this one repeats", nullable=True),
+    ),
+    key=("video_id",),
+)
+
+CAPTIONS = Table(
+    "captions",
+    "One description of one video.",
+    (
+        Column("video_id", pl.String, "clip described"),
+        Column("caption", pl.Int32, "0-based number of the description within its clip, in file order"),
+        Column("text", pl.String, "the description, untrusted text"),
+    ),
+    key=("video_id", "caption"),
+)
+
+RATINGS = Table(
+    "ratings",
+    "One rating of one video on one scale.",
+    (
+        Column("video_id", pl.String, "clip rated"),
+        Column("scale", pl.String, "category (share of raters, 0..1) or dimension (1..9)"),
+        Column("name", pl.String, "name of the category or dimension"),
+        Column("value", pl.Float64, "the rating, in the units of its scale"),
+    ),
+    key=("video_id", "scale", "name"),
+)
+
+FRAMES = Table(
+    "frames",
+    "One sampled frame of one media file; files of the same content share their frames.",
+    (
+        Column("media_sha256", pl.String, "SHA-256 of the media file"),
+        Column("frame", pl.Int32, "0-based number of the sampled frame"),
+        Column("time_s", pl.Float64, "presentation time in seconds"),
+        Column("jpeg", pl.Binary, "the frame as JPEG bytes"),
+    ),
+    key=("media_sha256", "frame"),
+    append=True,
+)
+
+TRIPLETS = Table(
+    "triplets",
+    "One planned question: which of three items is the odd one out?",
+    (
+        Column("triplet_id", pl.Int64, "C(c,3) + C(b,2) + a: the rank of the set {a < b < c} among all sets"),
+        Column("a", pl.Int32, "lowest item"),
+        Column("b", pl.Int32, "middle item"),
+        Column("c", pl.Int32, "highest item"),
+        Column("purpose", pl.String, "train, test, validation, ceiling or panel; a set has one purpose only"),
+        Column("wave", pl.Int32, "0-based number of the draw that added the question"),
+        Column("position", pl.Int64, "0-based place in the random order of its purpose; training uses the first N"),
+        Column("orders", pl.Int32, "presented orders asked: 1 (drawn at random) or 6 (all)"),
+        Column("repeats", pl.Int32, "times that each order is asked"),
+    ),
+    key=("triplet_id",),
+    partition_by=("purpose",),
+    append=True,
+    constraints=(("items_sorted", "a < b AND b < c"), ("asked", "orders IN (1, 6) AND repeats >= 1")),
+)
+
+JUDGMENTS = Table(
+    "judgments",
+    "One accepted answer of one model to one question.",
+    (
+        Column("model", pl.String, "the judge"),
+        Column("triplet_id", pl.Int64, "the question"),
+        Column("a", pl.Int32, "lowest item"),
+        Column("b", pl.Int32, "middle item"),
+        Column("c", pl.Int32, "highest item"),
+        Column("presented", pl.String, "order shown, such as bca"),
+        Column("repeat", pl.Int32, "0-based repeat of the same order"),
+        Column("odd", pl.Int32, "item chosen as the odd one out"),
+        Column("p_a", pl.Float32, "probability that a is odd, where the judge gives one", nullable=True),
+        Column("p_b", pl.Float32, "probability that b is odd", nullable=True),
+        Column("p_c", pl.Float32, "probability that c is odd", nullable=True),
+        Column("prompt_version", pl.String, "version of the question's wording, or of the rule of a local judge"),
+        Column("stimulus_version", pl.String, "version of the captions or media shown"),
+        Column("model_asked", pl.String, "name of the model asked of the service", nullable=True),
+        Column("model_returned", pl.String, "name of the model that answered", nullable=True),
+        Column("tokens_in", pl.Int32, "input tokens", nullable=True),
+        Column("tokens_out", pl.Int32, "output tokens", nullable=True),
+        Column("cost_usd", pl.Float64, "price in US dollars", nullable=True),
+        Column("latency_s", pl.Float32, "seconds from request to answer", nullable=True),
+        Column("judged_at", pl.Datetime("us", "UTC"), "time of the answer"),
+    ),
+    key=("model", "triplet_id", "presented", "repeat", "prompt_version", "stimulus_version"),
+    partition_by=("model",),
+    append=True,
+    constraints=(
+        ("items_sorted", "a < b AND b < c"),
+        ("odd_in_triplet", "odd = a OR odd = b OR odd = c"),
+    ),
+    volatile=("model_returned", "tokens_in", "tokens_out", "cost_usd", "latency_s", "judged_at"),
+)
+
+ATTEMPTS = Table(
+    "attempts",
+    "One physical answer that was not accepted as a judgment.",
+    (
+        Column("model", pl.String, "the judge"),
+        Column("request_key", pl.String, "hash of model, versions, items, presented order and repeat"),
+        Column("attempt", pl.Int32, "0-based number of the attempt at this key"),
+        Column("triplet_id", pl.Int64, "the question"),
+        Column("presented", pl.String, "order shown"),
+        Column("repeat", pl.Int32, "0-based repeat of the same order"),
+        Column("prompt_version", pl.String, "version of the question's wording"),
+        Column("stimulus_version", pl.String, "version of the captions or media shown"),
+        Column("reason", pl.String, "refused, invalid, length, filtered, error, expired, unperceived"),
+        Column("final", pl.Boolean, "true where the key was given up"),
+        Column("raw", pl.String, "the answer as received, at most 2 kB, untrusted text", nullable=True),
+        Column("tokens_in", pl.Int32, "input tokens", nullable=True),
+        Column("tokens_out", pl.Int32, "output tokens", nullable=True),
+        Column("cost_usd", pl.Float64, "price in US dollars", nullable=True),
+        Column("attempted_at", pl.Datetime("us", "UTC"), "time of the answer"),
+    ),
+    key=("model", "request_key", "attempt"),
+    partition_by=("model",),
+    append=True,
+    volatile=("tokens_in", "tokens_out", "cost_usd", "attempted_at"),
+)
+
+EMBEDDINGS = Table(
+    "embeddings",
+    "The vector of one item in one model's space.",
+    (
+        Column("model", pl.String, "whose space"),
+        Column("video_id", pl.String, "clip"),
+        Column("item", pl.Int32, "item of the clip"),
+        Column("vector", pl.List(pl.Float32), "coordinates, one a dimension"),
+        Column("n_judgments", pl.Int32, "training judgments that contain the item", nullable=True),
+        Column("prompt_version", pl.String, "version that the space was learnt from", nullable=True),
+        *_STAMP,
+    ),
+    key=("model", "video_id"),
+    partition_by=("model",),
+    volatile=_STAMP_NAMES,
+)
+
+CORRELATION = pl.Struct({"scale": pl.String, "name": pl.String, "r": pl.Float64, "q": pl.Float64})
+
+DIMENSIONS = Table(
+    "dimensions",
+    "One dimension of one model's space.",
+    (
+        Column("model", pl.String, "whose space"),
+        Column("dimension", pl.Int32, "0-based, sorted by share"),
+        Column("label", pl.String, "name made from the ratings that it goes with"),
+        Column("kind", pl.String, "category, dimension, hybrid or none (no rating goes with it)"),
+        Column("share", pl.Float64, "part of the total weight, 0..1"),
+        Column("reproducibility", pl.Float64, "mean r with its match in other seeds' runs", nullable=True),
+        Column("reproducibility_low", pl.Float64, "95 % confidence interval (Fisher z)", nullable=True),
+        Column("reproducibility_high", pl.Float64, "95 % confidence interval (Fisher z)", nullable=True),
+        Column("correlations", pl.List(CORRELATION), "Pearson r with each rating, BH-FDR q over all of them"),
+        *_STAMP,
+    ),
+    key=("model", "dimension"),
+    partition_by=("model",),
+    volatile=_STAMP_NAMES,
+)
+
+EMBEDDING_QUALITY = Table(
+    "embedding_quality",
+    "How good one model's embedding is.",
+    (
+        Column("model", pl.String, "whose space"),
+        Column("n_dimensions", pl.Int32, "dimensions kept"),
+        Column("n_items", pl.Int32, "items of the scoring set with a vector"),
+        Column("coverage", pl.Float64, "share of the scoring set with a vector, 0..1"),
+        Column("n_train", pl.Int64, "training judgments used", nullable=True),
+        Column("n_test", pl.Int64, "held-out test judgments", nullable=True),
+        Column("n_ties", pl.Int64, "test predictions that tied and count as wrong", nullable=True),
+        Column("accuracy", pl.Float64, "held-out odd-one-out accuracy", nullable=True),
+        Column("accuracy_low", pl.Float64, "95 % confidence interval over items", nullable=True),
+        Column("accuracy_high", pl.Float64, "95 % confidence interval over items", nullable=True),
+        Column("chance", pl.Float64, "accuracy under permuted answers", nullable=True),
+        Column("ceiling", pl.Float64, "noise ceiling from repeats: mean share of the modal answer", nullable=True),
+        Column("ceiling_low", pl.Float64, "95 % confidence interval over triplets", nullable=True),
+        Column("ceiling_high", pl.Float64, "95 % confidence interval over triplets", nullable=True),
+        Column("rsm_r", pl.Float64, "r of predicted and measured similarity of the validation items", nullable=True),
+        Column("rsm_r_low", pl.Float64, "95 % confidence interval, bootstrap over pairs", nullable=True),
+        Column("rsm_r_high", pl.Float64, "95 % confidence interval, bootstrap over pairs", nullable=True),
+        Column("top3_27", pl.Float64, "top-3 nearest-centroid accuracy, 27 categories", nullable=True),
+        Column("top3_34", pl.Float64, "top-3 nearest-centroid accuracy, 34 categories", nullable=True),
+        Column("n_refused", pl.Int64, "questions given up as refused or invalid"),
+        Column("l1", pl.Float64, "sparsity penalty used", nullable=True),
+        Column("judgments_version", pl.Int64, "Delta version of judgments that was fitted", nullable=True),
+        *_STAMP,
+    ),
+    key=("model",),
+    partition_by=("model",),
+    volatile=("judgments_version", *_STAMP_NAMES),
+)
+
+ROI_TIMESERIES = Table(
+    "roi_timeseries",
+    "Mean BOLD of one region at one volume.",
+    (
+        Column("subject", pl.String, "whose brain"),
+        Column("session", pl.String, "session label, empty where the study has none"),
+        Column("run", pl.Int32, "1-based run of the subject, in order of acquisition"),
+        Column("volume", pl.Int32, "0-based volume of the run"),
+        Column("roi", pl.String, "region"),
+        Column("value", pl.Float32, "mean over the region's usable voxels, in the units of the file"),
+    ),
+    key=("subject", "session", "run", "volume", "roi"),
+    partition_by=("subject",),
+)
+
+RESPONSES = Table(
+    "responses",
+    "The response to one stimulus presentation in one block of at most 4,096 voxels.",
+    (
+        Column("subject", pl.String, "whose brain"),
+        Column("session", pl.String, "session label, empty where the study has none"),
+        Column("run", pl.Int32, "1-based run of the subject, in order of acquisition"),
+        Column("trial", pl.Int32, "0-based presentation of the subject"),
+        Column("video_id", pl.String, "clip shown, duplicates resolved to their canonical clip"),
+        Column("voxel_block", pl.Int32, "0-based block; voxel = 4,096 x block + place in values"),
+        Column("values", pl.List(pl.Float32), "responses, z-scored within the run"),
+    ),
+    key=("subject", "trial", "voxel_block"),
+    partition_by=("subject",),
+)
+
+VOXELS = Table(
+    "voxels",
+    "One voxel of a subject, used or dropped.",
+    (
+        Column("subject", pl.String, "whose brain"),
+        Column("voxel", pl.Int32, "0-based voxel of the subject, in C order of i, j, k"),
+        Column("i", pl.Int32, "voxel index"),
+        Column("j", pl.Int32, "voxel index"),
+        Column("k", pl.Int32, "voxel index"),
+        Column("x_mm", pl.Float64, "position in the space of the images, mm"),
+        Column("y_mm", pl.Float64, "position, mm"),
+        Column("z_mm", pl.Float64, "position, mm"),
+        Column("rois", pl.List(pl.String), "regions that the voxel belongs to"),
+        Column("status", pl.String, "used, constant or nan (in at least one run)"),
+    ),
+    key=("subject", "voxel"),
+    partition_by=("subject",),
+)
+
+ENCODING_SCORES = Table(
+    "encoding_scores",
+    "How well one model predicts one region of one subject.",
+    (
+        Column("subject", pl.String, "whose brain"),
+        Column("model", pl.String, "whose space"),
+        Column("roi", pl.String, "region"),
+        Column("n_stimuli", pl.Int32, "presentations scored"),
+        Column("coverage", pl.Float64, "share of the scoring set's presentations that the model covers, 0..1"),
+        Column("n_voxels", pl.Int32, "voxels of the region"),
+        Column("n_scored", pl.Int32, "voxels scored"),
+        Column("n_dropped", pl.Int32, "voxels constant or NaN in the images"),
+        Column("n_constant_prediction", pl.Int32, "scored voxels with a constant prediction in a fold (r = 0)"),
+        Column("mean_r", pl.Float64, "mean over voxels of the cross-validated Pearson r", nullable=True),
+        Column("median_r", pl.Float64, "median over voxels", nullable=True),
+        Column("share_significant", pl.Float64, "share of voxels with q < .05", nullable=True),
+        Column("p", pl.Float64, "permutation p of the region's mean r, one-sided", nullable=True),
+        Column("q", pl.Float64, "BH-FDR over the regions of this subject and model", nullable=True),
+        Column("ceiling", pl.Float64, "noise ceiling of the region's mean r, where repeats give one", nullable=True),
+        Column("normalised_r", pl.Float64, "mean_r / ceiling", nullable=True),
+        *_STAMP,
+    ),
+    key=("subject", "model", "roi"),
+    partition_by=("subject", "model"),
+    volatile=_STAMP_NAMES,
+)
+
+RUN_SCORES = Table(
+    "run_scores",
+    "How well one model predicts one region in one run.",
+    (
+        Column("subject", pl.String, "whose brain"),
+        Column("model", pl.String, "whose space"),
+        Column("roi", pl.String, "region"),
+        Column("run", pl.Int32, "held-out run"),
+        Column("n", pl.Int32, "presentations in the run"),
+        Column("mean_r", pl.Float64, "mean over voxels of the Pearson r within the run"),
+    ),
+    key=("subject", "model", "roi", "run"),
+    partition_by=("subject", "model"),
+)
+
+VOXEL_SCORES = Table(
+    "voxel_scores",
+    "How well one model predicts one voxel.",
+    (
+        Column("subject", pl.String, "whose brain"),
+        Column("model", pl.String, "whose space"),
+        Column("voxel", pl.Int32, "voxel of the subject"),
+        Column("r", pl.Float32, "cross-validated Pearson r"),
+        Column("alpha", pl.Float64, "median over folds of the chosen ridge penalty"),
+        Column("p", pl.Float64, "permutation p, one-sided", nullable=True),
+        Column("q", pl.Float64, "BH-FDR over the voxels of this subject and model", nullable=True),
+    ),
+    key=("subject", "model", "voxel"),
+    partition_by=("subject", "model"),
+)
+
+RSA_SCORES = Table(
+    "rsa_scores",
+    "How well one model's similarities match those of one region.",
+    (
+        Column("subject", pl.String, "whose brain"),
+        Column("model", pl.String, "whose space"),
+        Column("roi", pl.String, "region"),
+        Column("method", pl.String, "pearson or spearman, of the upper triangles"),
+        Column("n_stimuli", pl.Int32, "stimuli compared"),
+        Column("n_voxels", pl.Int32, "voxels of the region used"),
+        Column("rho", pl.Float64, "correlation of the two similarity matrices"),
+        Column("p", pl.Float64, "permutation of stimuli, one-sided"),
+        Column("q", pl.Float64, "BH-FDR over the regions of this subject and model"),
+        *_STAMP,
+    ),
+    key=("subject", "model", "roi", "method"),
+    partition_by=("subject", "model"),
+    volatile=_STAMP_NAMES,
+)
+
+SUBJECT_DIFFERENCE = pl.Struct({"subject": pl.String, "difference": pl.Float64})
+
+COMPARISONS = Table(
+    "comparisons",
+    "Model A against model B in one region, paired over subjects.",
+    (
+        Column("roi", pl.String, "region"),
+        Column("metric", pl.String, "encoding (mean r) or rsa (rho)"),
+        Column("model_a", pl.String, "first model, in name order"),
+        Column("model_b", pl.String, "second model"),
+        Column("n_subjects", pl.Int32, "subjects with both"),
+        Column("mean_difference", pl.Float64, "mean over subjects of A minus B"),
+        Column("t", pl.Float64, "paired t, n_subjects - 1 degrees of freedom", nullable=True),
+        Column("p", pl.Float64, "two-sided", nullable=True),
+        Column("q", pl.Float64, "BH-FDR over regions, for this pair and metric", nullable=True),
+        Column("ci_low", pl.Float64, "95 % confidence interval of the mean difference", nullable=True),
+        Column("ci_high", pl.Float64, "95 % confidence interval of the mean difference", nullable=True),
+        Column("by_subject", pl.List(SUBJECT_DIFFERENCE), "the difference of each subject"),
+        *_STAMP,
+    ),
+    key=("roi", "metric", "model_a", "model_b"),
+    volatile=_STAMP_NAMES,
+)
+
+VARIANCE_PARTITION = Table(
+    "variance_partition",
+    "Unique and shared variance of sets of models in one region.",
+    (
+        Column("subject", pl.String, "whose brain"),
+        Column("roi", pl.String, "region"),
+        Column("set", pl.String, "models compared, joined by +"),
+        Column("part", pl.String, "models that share this part and no other of the set, joined by +"),
+        Column("r2", pl.Float64, "mean over voxels of the explained variance of the part"),
+        *_STAMP,
+    ),
+    key=("subject", "roi", "set", "part"),
+    partition_by=("subject",),
+    volatile=_STAMP_NAMES,
+)
+
+EXCLUSIONS = Table(
+    "exclusions",
+    "Something of the input that was not used, and why: an unknown id, a later presentation, an unusable file.",
+    (
+        Column("stage", pl.String, "table that left it out"),
+        Column("partition", pl.String, "its partition, - where there is none"),
+        Column("source", pl.String, "file that it came from"),
+        Column("reason", pl.String, "unknown_id, duplicate_presentation, unreadable, empty_run, no_events, ..."),
+        Column("what", pl.String, "id, row or voxel left out"),
+        Column("n", pl.Int64, "how many rows of the source"),
+    ),
+    key=("stage", "partition", "source", "reason", "what"),
+    partition_by=("stage", "partition"),
+)
+
+MATERIALIZATIONS = Table(
+    "materializations",
+    "One finished computation of one table's partition: what it was made from. The newest row decides what is current.",
+    (
+        Column("table", pl.String, "table written"),
+        Column("partition", pl.String, "partition written, - where there is none, model|subject where both"),
+        Column("fingerprint", pl.String, "hash of code, settings, files and data versions that went in"),
+        Column("data_version", pl.String, "hash of the content that came out"),
+        Column("code_version", pl.String, "hash of the code that computed it"),
+        Column("source_versions", pl.String, "JSON object: table -> Delta version read"),
+        Column("delta_version", pl.Int64, "Delta version of the table after the write"),
+        Column("rows", pl.Int64, "rows of the partition"),
+        Column("run_id", pl.String, "Dagster run"),
+        Column("finished_at", pl.Datetime("us", "UTC"), "time of the write"),
+    ),
+    key=("table", "partition", "finished_at", "run_id"),
+    append=True,
+)
+
+TABLES: dict[str, Table] = {
+    t.name: t
+    for t in (
+        VIDEOS,
+        CAPTIONS,
+        RATINGS,
+        FRAMES,
+        TRIPLETS,
+        JUDGMENTS,
+        ATTEMPTS,
+        EMBEDDINGS,
+        DIMENSIONS,
+        EMBEDDING_QUALITY,
+        ROI_TIMESERIES,
+        RESPONSES,
+        VOXELS,
+        ENCODING_SCORES,
+        RUN_SCORES,
+        VOXEL_SCORES,
+        RSA_SCORES,
+        COMPARISONS,
+        VARIANCE_PARTITION,
+        EXCLUSIONS,
+        MATERIALIZATIONS,
+    )
+}
