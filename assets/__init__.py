@@ -1,0 +1,48 @@
+"""The asset definitions, one module a stage. Thin: read, call affectlake, return.
+
+The functions are plain, so that a test can call them; :func:`build_assets` binds them to a study's partitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from assets import brain, comparisons, embeddings, encoding, judgments, recipes, stimuli, triplets
+from assets._work import options, outs, partitions
+from resources.provenance import Recipe
+from resources.study import Study
+
+Function = Callable[..., Any]
+
+STAGES: tuple[tuple[Recipe, str, Function, str | None], ...] = (
+    (recipes.VIDEOS, "stimuli", stimuli.videos, None),
+    (recipes.CAPTIONS, "stimuli", stimuli.captions, None),
+    (recipes.RATINGS, "stimuli", stimuli.ratings, None),
+    (recipes.FRAMES, "stimuli", stimuli.frames, None),
+    (recipes.TRIPLETS, "judging", triplets.triplets, None),
+    (recipes.JUDGMENTS, "judging", judgments.judgments, "agents"),
+    (recipes.EMBEDDINGS, "spaces", embeddings.embeddings, "gpu"),
+    (recipes.RESPONSES, "brains", brain.responses, None),
+    (recipes.ENCODING, "scores", encoding.encoding_scores, "gpu"),
+    (recipes.RSA, "scores", encoding.rsa_scores, None),
+    (recipes.COMPARISONS, "scores", comparisons.comparisons, None),
+)
+"""Recipe, group in the user interface, function, and pool whose slots it needs; upstream first."""
+
+
+def build_assets(study: Study) -> list[dg.AssetsDefinition]:
+    """The assets of one study, with its models and subjects as partitions."""
+    return [_build(*stage, study=study) for stage in STAGES if stage[0].applies(study)]
+
+
+def _build(recipe: Recipe, group: str, function: Function, pool: str | None, *, study: Study) -> dg.AssetsDefinition:
+    common: dict[str, Any] = {"group_name": group, "pool": pool, "partitions_def": partitions(recipe, study)}
+    decorate: Callable[[Function], dg.AssetsDefinition]
+    if len(recipe.outputs) == 1:
+        decorate = dg.asset(name=recipe.name, **common, **options(recipe, recipe.name, study))
+    else:
+        decorate = dg.multi_asset(name=recipe.name, **common, outs=outs(recipe, study))
+    return decorate(function)

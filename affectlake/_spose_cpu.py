@@ -1,0 +1,274 @@
+"""The embedding on the processor: annealed Adam over the fused kernels, and the choice of l1.
+
+What belongs here: schedules and the path over l1. What does not: loops over triplets (``_spose_kernels``), checks of
+input (``_spose_data``), the public names (``spose``).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectlake._spose_data import Batches, Floats, Judgments, batches
+
+ALIVE = 0.1
+"""A dimension is kept if one of its weights is above this (published pruning rule, METHOD.md section 3)."""
+
+BETAS = np.array([0.9, 0.99], np.float32)
+LANES = 16
+"""Widths are padded to whole vectors of 16 float32; padded columns are zero and stay zero."""
+
+WIDE = 2000
+"""Batches of at least so many judgments are worth waking up other threads for."""
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held around kernels that use numba's own threads: its fallback thread pool does not survive two callers."""
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass
+class State:
+    """Weights, Adam's moments and position intercepts of one run; ``width`` columns are real, the rest is padding."""
+
+    weights: Floats
+    intercepts: Floats = field(default_factory=lambda: np.zeros(3, np.float32))
+    moments: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    intercept_moments: Floats = field(default_factory=lambda: np.zeros((2, 3), np.float32))
+    taken: int = 0
+
+    def __post_init__(self) -> None:
+        if self.moments.size == 0:
+            self.moments = np.zeros((2, *self.weights.shape), np.float32)
+
+    def compact(self) -> None:
+        """Drop columns that are zero everywhere: no gradient can bring them back."""
+        alive = np.flatnonzero(self.weights.any(axis=0))
+        if padded(len(alive)) < self.weights.shape[1]:
+            self.moments = np.stack([pad(x[:, alive]) for x in self.moments])
+            self.weights = pad(self.weights[:, alive])
+
+    def copy(self) -> State:
+        """Return an independent copy."""
+        return State(
+            self.weights.copy(), self.intercepts.copy(), self.moments.copy(), self.intercept_moments.copy(), self.taken
+        )
+
+
+def padded(width: int) -> int:
+    """Round ``width`` up to whole vectors."""
+    return max(LANES, -(-width // LANES) * LANES)
+
+
+def pad(weights: Floats) -> Floats:
+    """Return ``weights`` with zero columns up to whole vectors, C-contiguous."""
+    result = np.zeros((len(weights), padded(weights.shape[1])), np.float32)
+    result[:, : weights.shape[1]] = weights
+    return result
+
+
+def run(
+    state: State,
+    data: Batches,
+    order: NDArray[np.int64],
+    rates: Floats,
+    l1s: Floats,
+    *,
+    published: bool = False,
+    betas: Floats = BETAS,
+) -> Floats:
+    """Take one Adam step for each batch in ``order``; return the mean loss of each batch before its step."""
+    from affectlake import _spose_kernels as kernels
+
+    buffers = np.stack([state.weights, np.zeros_like(state.weights)])
+    losses = np.zeros(len(order), np.float32)
+    # Which kernel runs depends on the data alone: two compilations of the same sums need not round alike.
+    parallel = len(data.judgments) >= WIDE * len(data)
+    step: Any = kernels.steps_parallel if parallel else kernels.steps
+    with ONE_AT_A_TIME if parallel else nullcontext():
+        now = step(
+            buffers, state.moments[0], state.moments[1], data.judgments.data, data.index, order,
+            np.asarray(rates, np.float32), np.asarray(l1s, np.float32) / np.float32(data.judgments.n_items),
+            np.float32(len(data) / data.judgments.total), state.taken, betas,
+            kernels.PUBLISHED if published else kernels.PLAIN, state.intercepts, state.intercept_moments, losses,
+        )  # fmt: skip
+    state.weights = buffers[now]
+    state.taken += len(order)
+    return losses
+
+
+def evaluate(weights: Floats, data: Judgments, intercepts: Floats | None = None) -> tuple[Floats, NDArray[np.int8]]:
+    """Return each judgment's weighted loss and its verdict (1 right, 0 wrong, -1 tied at the top)."""
+    from affectlake import _spose_kernels as kernels
+
+    losses = np.zeros(len(data), np.float32)
+    verdicts = np.zeros(len(data), np.int8)
+    bias = np.zeros(3, np.float32) if intercepts is None else intercepts
+    kernels.score(np.ascontiguousarray(weights, np.float32), *data.data, bias, losses, verdicts)
+    return losses, verdicts
+
+
+def anneal(peak: float, steps: int, *, warm: int = 50, floor: float = 0.0) -> Floats:
+    """Learning rates that rise over ``warm`` steps and fall by a half cosine to ``floor`` times the peak."""
+    t = np.arange(steps) / max(1, steps)
+    cosine = floor + (1 - floor) * 0.5 * (1 + np.cos(np.pi * t))
+    return np.asarray(peak * cosine * np.minimum(1, (np.arange(steps) + 1) / warm), np.float32)
+
+
+def batch_order(n_batches: int, steps: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Every batch once a pass, in a new random order each pass."""
+    passes = -(-steps // n_batches)
+    return np.concatenate([rng.permutation(n_batches) for _ in range(passes)])[:steps].astype(np.int64)
+
+
+def batch_size(data: Judgments) -> int:
+    """Judgments a step: each item stands in about twelve; fewer than ten steps a pass only where judgments are few.
+
+    Smaller batches are as fast a pass, but their noise, held against zero by the penalty, kills weak dimensions.
+    """
+    return max(1, min(max(4 * data.n_items, 512), max(16, len(data) // 10)))
+
+
+def start(n_items: int, dimensions: int, rng: np.random.Generator) -> State:
+    """Weights uniform on 0 .. 0.4: far enough from zero, which attracts, and from each other."""
+    return State(pad(rng.uniform(0, 0.4, size=(n_items, dimensions)).astype(np.float32)))
+
+
+def warm_start(first: Floats, n_items: int, rng: np.random.Generator) -> State:
+    """Start from ``first``; items that it does not know start at random within each dimension's own range."""
+    new = rng.uniform(0, 2, size=(n_items - len(first), first.shape[1])).astype(np.float32)
+    return State(pad(np.vstack([first, new * first.mean(axis=0)])))
+
+
+PEAK, WALK_PEAK, WARM_PEAK = 0.04, 0.03, 0.01
+STEPS, WARM_STEPS = 3500, 1000
+PASSES, WARM_PASSES = 3, 1
+RAMP = 0.3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Learning rate and penalty of every step."""
+
+    rates: Floats
+    l1s: Floats
+
+
+def plan(n_batches: int, l1: float, *, warm: bool = False, steps: int | None = None) -> Plan:
+    """Plan a fit of ``steps``, or of as many as ``n_batches`` a pass need.
+
+    From random weights the penalty rises over the first third: from the first step on it would kill dimensions before
+    the data have told them apart (PERFORMANCE.md, traps). A warm start has told them apart and moves less.
+    """
+    if warm:
+        total = steps or max(WARM_STEPS, WARM_PASSES * n_batches)
+        return Plan(anneal(WARM_PEAK if steps is None else WALK_PEAK, total), np.full(total, l1, np.float32))
+    total = steps or max(STEPS, PASSES * n_batches)
+    ramp = np.minimum(1, np.arange(total) / (RAMP * total))
+    return Plan(anneal(PEAK, total), np.asarray(l1 * ramp, np.float32))
+
+
+def descend(
+    state: State,
+    data: Judgments,
+    l1: float,
+    rng: np.random.Generator,
+    *,
+    warm: bool,
+    say: Callable[[float, float], None],
+) -> list[float]:
+    """Minimise the objective from ``state``; return the training loss of each twentieth of the way."""
+    batched = batches(data, batch_size(data), rng)
+    planned = plan(len(batched), l1, warm=warm)
+    total = len(planned.rates)
+    order = batch_order(len(batched), total, rng)
+    losses = []
+    for part in np.array_split(np.arange(total), 20):
+        done = run(state, batched, order[part], planned.rates[part], planned.l1s[part])
+        state.compact()
+        losses.append(float(done.mean()))
+        say(float(part[-1] + 1) / total, losses[-1])
+    return losses
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The path over l1 and what was chosen on it."""
+
+    l1: float
+    path: list[dict[str, float]]
+
+
+def choose_l1(data: Judgments, dimensions: int, rng: np.random.Generator, say: Progress) -> Choice:
+    """Walk over l1 by warm starts, downhill in the cross-entropy of held-out training judgments.
+
+    The unit of the walk is 1 / sqrt(judgments per item), the size of the noise in a weight's gradient, so that the same
+    walk serves any number of items and judgments. It starts where planted spaces usually want it and goes up; only
+    where up is worse at once does it go down, because zero attracts: what a high penalty killed stays dead.
+    """
+    unit = 1 / np.sqrt(max(1.0, 3 * data.total / data.n_items))
+    if len(data) < ENOUGH:
+        return Choice(float(USUAL * unit), [])
+    held, train = hold_out(data, rng)
+    batched = batches(train, batch_size(train), rng)
+    first = start(data.n_items, dimensions, rng)
+    path: list[dict[str, float]] = []
+
+    def visit(state: State, factor: float, planned: Plan) -> float:
+        run(state, batched, batch_order(len(batched), len(planned.rates), rng), planned.rates, planned.l1s)
+        state.compact()
+        path.append({"l1": factor * unit, **_held_out(state, held)})
+        say(min(0.95, len(path) / 6), f"l1 {factor * unit:.4g}: held-out {path[-1]['cross_entropy']:.4f}")
+        return path[-1]["cross_entropy"]
+
+    best = visit(first, LOWEST, plan(0, float(LOWEST * unit), steps=FIRST))
+    chosen = LOWEST
+    for direction in (RATIO, 1 / RATIO):
+        state, factor, worse = first.copy(), LOWEST, 0
+        while worse < 2 and 0.005 < factor < 5:
+            factor *= direction
+            here = visit(state, factor, plan(0, float(factor * unit), steps=EACH, warm=True))
+            worse = worse + 1 if here > best else 0
+            if here < best:
+                best, chosen = here, factor
+        if chosen > LOWEST:
+            break
+    path.sort(key=lambda p: p["l1"])
+    return Choice(float(LAG * chosen * unit), path)
+
+
+LOWEST, RATIO = 0.5, 1.3
+FIRST, EACH = 1500, 500
+LAG = 0.8
+"""A short warm start lags behind a full fit: on planted spaces the fits' minimum lay at this part of the walk's."""
+
+HELD, MOST_HELD = 0.1, 50_000
+ENOUGH, USUAL = 200, 0.6
+"""With fewer judgments a held-out tenth says nothing; then l1 is the one that planted spaces usually want."""
+
+
+def _held_out(state: State, held: Judgments) -> dict[str, float]:
+    losses, verdicts = evaluate(state.weights, held, state.intercepts)
+    return {
+        "cross_entropy": float(losses.sum(dtype=np.float64) / held.total),
+        "accuracy": float((verdicts == 1).mean()),
+        "dimensions": float((state.weights.max(axis=0) > ALIVE).sum()),
+    }
+
+
+def hold_out(data: Judgments, rng: np.random.Generator) -> tuple[Judgments, Judgments]:
+    """Split off a tenth of the judgments (at most 50,000); repeats of a set of three stay on one side."""
+    ordered = np.sort(data.triplets, axis=1).astype(np.int64)
+    key = (ordered[:, 0] * data.n_items + ordered[:, 1]) * data.n_items + ordered[:, 2]
+    sets, which = np.unique(key, return_inverse=True)
+    n = max(1, min(round(HELD * len(sets)), MOST_HELD))
+    chosen = np.zeros(len(sets), bool)
+    chosen[rng.permutation(len(sets))[:n]] = True
+    held = chosen[which]
+    return data.take(np.flatnonzero(held)), data.take(np.flatnonzero(~held))

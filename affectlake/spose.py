@@ -1,0 +1,510 @@
+"""The SPoSE embedding: from odd-one-out judgments to sparse, non-negative dimensions.
+
+What belongs here: the public names. What does not: compiled loops (``_spose_kernels``), schedules (``_spose_cpu``,
+``_spose_torch``, ``_spose_reference``), matching of dimensions over runs (``reproducibility``).
+
+The model (Zheng et al. 2019; Hebart et al. 2020; METHOD.md section 3): the similarity of two items is the dot product
+of their weights, and of three items that pair is kept whose similarity wins a softmax. Weights W of shape (n, d)
+minimise::
+
+    mean(-log p(kept pair)) + l1 / n * sum(W),    W >= 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from affectlake._spose_cpu import (
+    ALIVE,
+    ENOUGH,
+    WIDE,
+    State,
+    batch_size,
+    choose_l1,
+    descend,
+    evaluate,
+    start,
+    warm_start,
+)
+from affectlake._spose_data import HARD, NOWHERE, ONCE, Floats, Ints, Judgments, check_triplets, judgments
+from affectlake.errors import DeviceError, InputError
+
+Device = Literal["auto", "cpu", "cuda"]
+Progress = Callable[[float, str], None]
+
+__all__ = [
+    "Spose",
+    "accuracy",
+    "appearances",
+    "cross_entropy",
+    "fit",
+    "fit_reproducible",
+    "objective",
+    "predict",
+    "probabilities",
+    "ties",
+]
+
+
+@dataclass(frozen=True)
+class Spose:
+    """A fitted embedding.
+
+    Attributes
+    ----------
+    weights : float32[n_items, d]
+        Non-negative weights; dimensions without a weight above 0.1 are left out, the others stand by share, largest
+        first. An item that no judgment contains has a row of zeros.
+    l1 : float
+        The penalty used.
+    seed : int
+    history : dict
+        ``loss``: mean training cross-entropy along the fit (nats); ``path``: where l1 was chosen, one record a
+        penalty tried with its ``cross_entropy``, ``accuracy`` (held-out training judgments) and ``dimensions``.
+    lacks : tuple of str
+        What the judgments do not support, in sentences; empty where nothing is amiss.
+    position_intercepts : float32[3]
+        Preference for the first, second and third place shown (log odds, mean zero); zeros where not fitted.
+    reproducibility, reproducibility_low, reproducibility_high : float64[d] or None
+        Mean r of each dimension with its best match in every run, with its 95 % confidence interval (Fisher z);
+        None for a single run.
+    runs : tuple of float32[n_items, d_run]
+        The runs' own weights, where several were made.
+    """
+
+    weights: Floats
+    l1: float
+    seed: int
+    history: dict[str, Any] = field(default_factory=dict)
+    lacks: tuple[str, ...] = ()
+    position_intercepts: Floats = field(default_factory=lambda: np.zeros(3, np.float32))
+    reproducibility: NDArray[np.float64] | None = None
+    reproducibility_low: NDArray[np.float64] | None = None
+    reproducibility_high: NDArray[np.float64] | None = None
+    runs: tuple[Floats, ...] = ()
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """Part of the total weight that each dimension holds, float64[d], summing to 1."""
+        sums = self.weights.sum(axis=0, dtype=np.float64)
+        return np.asarray(sums / sums.sum() if sums.size else sums)
+
+
+def fit(
+    triplets: ArrayLike,
+    n_items: int,
+    *,
+    dimensions: int = 100,
+    l1: float | Literal["auto"] = "auto",
+    seed: int = 0,
+    weights: ArrayLike | None = None,
+    probabilities: ArrayLike | None = None,
+    counts: ArrayLike | None = None,
+    positions: ArrayLike | None = None,
+    reference: bool = False,
+    epochs: int = 500,
+    device: Device = "auto",
+    progress: Progress | None = None,
+) -> Spose:
+    """Learn an embedding from odd-one-out judgments.
+
+    The same seed gives the same bits on one machine, for any number of threads and any order of the rows.
+
+    Parameters
+    ----------
+    triplets : int[n, 3]
+        Items of each judgment, 0-based, the odd one last.
+    n_items : int
+        Number of items, judged or not.
+    dimensions : int
+        Dimensions to start from; what the data do not need is pruned.
+    l1 : float or "auto"
+        Sparsity penalty. "auto" chooses it by the likelihood of a held-out tenth of ``triplets``.
+    seed : int
+    weights : float[m, d], optional
+        An earlier embedding to start from, for the first m <= n_items items; further items start at random.
+        ``dimensions`` is then its number of columns.
+    probabilities : float[n, 3], optional
+        Probability that each column is the odd one (soft labels); certain judgments, (0, 0, 1), where not given.
+    counts : float[n], optional
+        How often each row was judged; once where not given.
+    positions : int[n, 3], optional
+        Place (0, 1, 2) at which each column was presented. Given, three position intercepts are fitted along.
+    reference : bool
+        Follow the published program's schedule (METHOD.md section 3): weights from N(0.1, 0.01), Adam at 0.001,
+        batches of 100, ``epochs`` passes, soft penalty on negative weights, absolute values at the end. Needs ``l1``.
+    epochs : int
+        Passes of the published schedule; without ``reference`` the length follows from the data.
+    device : {"auto", "cpu", "cuda"}
+    progress : callable, optional
+        Called with the share done (0..1) and a short text.
+
+    Returns
+    -------
+    Spose
+
+    Raises
+    ------
+    InputError
+        An array has a wrong shape or impossible values, or ``reference`` without a number for ``l1``.
+    DeviceError
+        "cuda" was asked for and is not there.
+    """
+    data = judgments(triplets, n_items, probabilities=probabilities, counts=counts, positions=positions)
+    _check_settings(dimensions, l1, reference=reference)
+    first = None if weights is None else _check_weights(weights, n_items)
+    say = progress or (lambda done, text: None)
+    lacks = _lacks(data)
+    if not len(data):
+        return Spose(np.zeros((n_items, 0), np.float32), 0.0 if l1 == "auto" else l1, seed, lacks=lacks)
+    if reference:
+        from affectlake._spose_reference import published
+
+        state, history = published(data, dimensions, float(l1), seed, epochs, say)
+        return _finished(state, float(l1), seed, history, lacks)
+    if resolve_device(device) == "cuda":
+        from affectlake import _spose_torch
+
+        states, chosen, history = _spose_torch.fit_many(data, dimensions, l1, [seed], say, weights=first)
+        return _finished(states[0], chosen, seed, history, lacks)
+    return _fit_cpu(data, dimensions, l1, seed, first, lacks, say)
+
+
+def _fit_cpu(
+    data: Judgments,
+    dimensions: int,
+    l1: float | Literal["auto"],
+    seed: int,
+    first: Floats | None,
+    lacks: tuple[str, ...],
+    say: Progress,
+) -> Spose:
+    choosing, fitting = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
+    history: dict[str, Any] = {}
+    before = 0.0
+    if l1 == "auto":
+        before = 0.5
+        choice = choose_l1(data, dimensions, choosing, say=lambda x, text: say(0.5 * x, text))
+        history["path"] = choice.path
+        l1 = choice.l1
+    state = start(data.n_items, dimensions, fitting)
+    if first is not None:
+        state = warm_start(first, data.n_items, fitting)
+    history["loss"] = descend(
+        state, data, l1, fitting, warm=first is not None,
+        say=lambda x, loss: say(before + (1 - before) * x, f"training cross-entropy {loss:.4f}"),
+    )  # fmt: skip
+    unseen = appearances(data.triplets, data.n_items) == 0
+    state.weights[unseen] = 0
+    return _finished(state, l1, seed, history, lacks)
+
+
+def _finished(state: State, l1: float, seed: int, history: dict[str, Any], lacks: tuple[str, ...]) -> Spose:
+    if not np.isfinite(state.weights).all():
+        raise InputError("the fit diverged", where="spose.fit", remedy="Report this: it should not happen")
+    return Spose(prune(state.weights), l1, seed, history, lacks, state.intercepts.copy())
+
+
+def prune(weights: Floats) -> Floats:
+    """Keep dimensions with a weight above 0.1 (published rule), sorted by total weight, largest first."""
+    kept = weights[:, weights.max(axis=0, initial=0) > ALIVE]
+    order = np.argsort(-kept.sum(axis=0, dtype=np.float64), kind="stable")
+    return np.ascontiguousarray(kept[:, order], np.float32)
+
+
+def fit_reproducible(
+    triplets: ArrayLike,
+    n_items: int,
+    *,
+    dimensions_kept: int = 30,
+    seeds: int = 10,
+    dimensions: int = 100,
+    l1: float | Literal["auto"] = "auto",
+    seed: int = 0,
+    method: Literal["consensus", "greedy"] = "consensus",
+    probabilities: ArrayLike | None = None,
+    counts: ArrayLike | None = None,
+    device: Device = "auto",
+    progress: Progress | None = None,
+) -> Spose:
+    """Learn several embeddings from different seeds and keep the dimensions that come back.
+
+    Parameters
+    ----------
+    triplets : int[n, 3]
+        Items of each judgment, the odd one last.
+    n_items : int
+    dimensions_kept : int
+        At most so many dimensions are kept: the most reproducible ones.
+    seeds : int
+        Number of runs; l1 is chosen once, by the first of them.
+    dimensions, l1, probabilities, counts, device, progress
+        As in ``fit``.
+    seed : int
+        The runs take the seeds ``seed``, ``seed + 1``, ...
+    method : {"consensus", "greedy"}
+        "consensus" averages matched dimensions over runs and refits from there; "greedy" is the published recipe
+        (METHOD.md section 3): dimensions of all runs, none that correlates above 0.4 with one kept before.
+
+    Returns
+    -------
+    Spose
+        With ``reproducibility`` and its interval for each dimension, and the runs' own weights in ``runs``.
+
+    Raises
+    ------
+    InputError
+        As ``fit``; or fewer than two seeds.
+    """
+    from affectlake import reproducibility as matching
+
+    if seeds < 2:
+        raise InputError(f"{seeds} run cannot show what is reproducible", remedy="Use at least 2 seeds, better 10")
+    say = progress or (lambda done, text: None)
+    data = judgments(triplets, n_items, probabilities=probabilities, counts=counts)
+    _check_settings(dimensions, l1, reference=False)
+    lacks = _lacks(data)
+    if not len(data):
+        return Spose(np.zeros((n_items, 0), np.float32), 0.0 if l1 == "auto" else l1, seed, lacks=lacks)
+    runs = _runs(data, dimensions, l1, seed, seeds, resolve_device(device), lacks, say)
+    first = runs[0]
+    found = [r.weights for r in runs]
+    kept = matching.greedy(found, dimensions_kept) if method == "greedy" else matching.consensus(found, dimensions_kept)
+    weights = kept.weights
+    history = dict(first.history)
+    if method == "consensus" and weights.shape[1]:
+        refit = _fit_cpu(data, weights.shape[1], first.l1, seed, weights, lacks, lambda done, text: None)
+        weights, history["refit"] = refit.weights, refit.history["loss"]
+    scores = matching.reproducibility(weights, found)
+    if weights.shape[1] < dimensions_kept:
+        lacks = (*lacks, f"only {weights.shape[1]} of the {dimensions_kept} dimensions asked for were found")
+    return Spose(
+        weights, first.l1, seed, history, lacks,
+        reproducibility=scores.r, reproducibility_low=scores.low, reproducibility_high=scores.high, runs=tuple(found),
+    )  # fmt: skip
+
+
+def _runs(
+    data: Judgments,
+    dimensions: int,
+    l1: float | Literal["auto"],
+    seed: int,
+    seeds: int,
+    device: str,
+    lacks: tuple[str, ...],
+    say: Progress,
+) -> list[Spose]:
+    """All runs: the first chooses l1, the others share it, one thread each."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import numba
+
+    if device == "cuda":
+        from affectlake import _spose_torch
+
+        states, chosen, history = _spose_torch.fit_many(data, dimensions, l1, [seed + k for k in range(seeds)], say)
+        return [_finished(s, chosen, seed + k, history, lacks) for k, s in enumerate(states)]
+    first = _fit_cpu(data, dimensions, l1, seed, None, lacks, lambda x, text: say(x / seeds, text))
+    done = 1
+
+    def one(k: int) -> Spose:
+        nonlocal done
+        result = _fit_cpu(data, dimensions, first.l1, seed + k, None, lacks, lambda x, text: None)
+        done += 1
+        say(done / seeds, f"run {done} of {seeds}: {result.weights.shape[1]} dimensions")
+        return result
+
+    # Runs with wide batches use all threads each; narrow ones stand side by side.
+    side_by_side = 1 if batch_size(data) >= WIDE else min(seeds - 1, int(numba.get_num_threads()))
+    with ThreadPoolExecutor(side_by_side) as pool:
+        return [first, *pool.map(one, range(1, seeds))]
+
+
+def accuracy(weights: ArrayLike, triplets: ArrayLike) -> float:
+    """Share of triplets whose odd one out (last column) the embedding predicts.
+
+    Parameters
+    ----------
+    weights : float[n_items, d]
+    triplets : int[n, 3]
+        The odd one last.
+
+    Returns
+    -------
+    float
+        A tie at the top counts as wrong; NaN without triplets.
+
+    Notes
+    -----
+    Ties are wrong as in VICE (METHOD.md section 3); the published SPoSE program counts a two-way tie in favour of the
+    kept pair, which flatters an embedding with many zeros.
+    """
+    verdicts = _score(weights, triplets)[1]
+    return float((verdicts == 1).mean()) if len(verdicts) else float("nan")
+
+
+def ties(weights: ArrayLike, triplets: ArrayLike) -> int:
+    """Count the triplets whose prediction ties at the top; ``accuracy`` counts them as wrong."""
+    return int((_score(weights, triplets)[1] == -1).sum())
+
+
+def predict(weights: ArrayLike, triplets: ArrayLike) -> Ints:
+    """Return the item predicted to be the odd one of each triplet, int32[n]; -1 where the top two tie."""
+    w, rows = _embedding(weights), np.asarray(triplets)
+    rows = check_triplets(rows, len(w))
+    result = np.full(len(rows), -1, np.int32)
+    for k, turn in enumerate(([1, 2, 0], [2, 0, 1], [0, 1, 2])):
+        result[_score(w, np.ascontiguousarray(rows[:, turn]))[1] == 1] = -2 - k
+    for k in range(3):
+        chosen = result == -2 - k
+        result[chosen] = rows[chosen, k]
+    return result
+
+
+def probabilities(weights: ArrayLike, triplets: ArrayLike) -> Floats:
+    """Return the probability that each column is the odd one, float32[n, 3].
+
+    Parameters
+    ----------
+    weights : float[n_items, d]
+    triplets : int[n, 3]
+        Items in any order.
+    """
+    w = _embedding(weights)
+    rows = check_triplets(triplets, len(w))
+    result = np.empty((len(rows), 3), np.float32)
+    for k, turn in enumerate(([1, 2, 0], [2, 0, 1], [0, 1, 2])):
+        result[:, k] = np.exp(-_score(w, np.ascontiguousarray(rows[:, turn]))[0])
+    return result
+
+
+def cross_entropy(weights: ArrayLike, triplets: ArrayLike) -> float:
+    """Mean cross-entropy (nats a judgment) of judgments whose odd one stands last; NaN without triplets."""
+    losses = _score(weights, triplets)[0]
+    return float(losses.mean(dtype=np.float64)) if len(losses) else float("nan")
+
+
+def objective(
+    weights: ArrayLike,
+    triplets: ArrayLike,
+    *,
+    l1: float,
+    probabilities: ArrayLike | None = None,
+    counts: ArrayLike | None = None,
+) -> tuple[float, Floats]:
+    """Value and gradient of what ``fit`` minimises, over all judgments at once.
+
+    Parameters
+    ----------
+    weights : float[n_items, d]
+        Non-negative.
+    triplets, probabilities, counts
+        As in ``fit``.
+    l1 : float
+
+    Returns
+    -------
+    value : float
+        Mean cross-entropy plus ``l1 / n_items`` times the sum of the weights.
+    gradient : float32[n_items, d]
+        Its derivative (at zero: from the right).
+    """
+    from affectlake import _spose_kernels as kernels
+    from affectlake._spose_data import Batches
+
+    w = _embedding(weights)
+    data = judgments(triplets, len(w), probabilities=probabilities, counts=counts)
+    bounds = np.array([0, len(data)], np.int64)
+    batch = Batches(data, bounds, *kernels.index_batches(data.triplets, bounds, len(w)))
+    gradient = np.empty_like(w)
+    kernels.gradient(w, data.data, batch.index, np.zeros(3, np.float32), gradient)
+    value = float(evaluate(w, data)[0].sum(dtype=np.float64) / data.total) + l1 / len(w) * float(np.abs(w).sum())
+    return value, np.asarray(gradient / np.float32(data.total) + np.float32(l1 / len(w)), np.float32)
+
+
+def appearances(triplets: ArrayLike, n_items: int) -> Ints:
+    """Count the judgments that contain each item, int32[n_items]."""
+    return np.bincount(np.asarray(triplets).ravel(), minlength=n_items).astype(np.int32)
+
+
+def resolve_device(device: Device) -> Literal["cpu", "cuda"]:
+    """Return "cuda" where it is asked for, or free to choose, and there; else "cpu"."""
+    if device == "cpu":
+        return "cpu"
+    if device not in ("auto", "cuda"):
+        raise InputError(f"unknown device {device!r}", remedy="Use auto, cpu or cuda")
+    import importlib.util
+    from pathlib import Path
+
+    # torch takes seconds to import; where the kernel driver shows no NVIDIA device there is nothing to ask it.
+    there = Path("/proc/driver/nvidia").exists() or Path("/dev/nvidia0").exists() or Path("/dev/dxg").exists()
+    if there and importlib.util.find_spec("torch"):
+        import torch
+
+        if torch.cuda.is_available():
+            return "cuda"
+    if device == "cuda":
+        raise DeviceError("no CUDA device is there", where="spose.fit", remedy='Use device="auto" or "cpu"')
+    return "cpu"
+
+
+def _score(weights: ArrayLike, triplets: ArrayLike) -> tuple[Floats, NDArray[np.int8]]:
+    w = _embedding(weights)
+    rows = check_triplets(triplets, len(w))
+    return evaluate(w, Judgments(rows, HARD, ONCE, NOWHERE, len(w)))
+
+
+def _embedding(weights: ArrayLike) -> Floats:
+    w = np.ascontiguousarray(weights, np.float32)
+    if w.ndim != 2 or not np.isfinite(w).all():
+        raise InputError(
+            f"weights must be a finite matrix of shape (items, dimensions), not of shape {w.shape}",
+            remedy="Give one row an item; a NaN in it says that the embedding was not fitted to the end",
+        )
+    return w
+
+
+def _check_weights(weights: ArrayLike, n_items: int) -> Floats:
+    w = _embedding(weights)
+    if len(w) > n_items or not w.shape[1] or (w < 0).any():
+        raise InputError(
+            f"cannot start from weights of shape {w.shape} for {n_items} items",
+            remedy="Give non-negative weights of at most n_items items and at least one dimension",
+        )
+    return w
+
+
+def _check_settings(dimensions: int, l1: float | str, *, reference: bool) -> None:
+    if dimensions < 1:
+        raise InputError(f"dimensions is {dimensions}", remedy="Start from at least one, better from 100")
+    if l1 == "auto":
+        if reference:
+            raise InputError("the published program has no automatic l1", remedy="Give one; its README uses l1=0.008")
+    elif isinstance(l1, str) or not np.isfinite(l1) or l1 < 0:
+        raise InputError(f"l1 is {l1!r}", remedy='Give a number that is not negative, or "auto"')
+
+
+def _lacks(data: Judgments) -> tuple[str, ...]:
+    """Say what the judgments cannot support."""
+    seen = appearances(data.triplets, data.n_items)
+    result = []
+    if not len(data):
+        result.append("there is no judgment, so there is no dimension")
+    elif len(data) < ENOUGH:
+        result.append(f"{len(data)} judgments are too few to choose l1 by held-out likelihood")
+    unseen = int((seen == 0).sum())
+    if unseen and len(data):
+        result.append(f"{unseen} of {data.n_items} items stand in no judgment: their weights are zero")
+    rare = int(((seen > 0) & (seen < FEW)).sum())
+    if rare:
+        result.append(f"{rare} of {data.n_items} items stand in fewer than {FEW} judgments: their weights are unsure")
+    return tuple(result)
+
+
+FEW = 20
+"""An item in fewer judgments than this has its weights named unsure."""

@@ -1,0 +1,190 @@
+"""Statistics shared by every score: false discovery rate, paired comparisons over subjects, permutation p, bootstrap.
+
+Thin: SciPy does what SciPy has. Here belongs what needs a decision of ours, such as what happens with too few subjects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affectlake.errors import InputError
+
+Float = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A paired comparison over subjects.
+
+    Attributes
+    ----------
+    n : int
+        Subjects; the stars of a test over five say little, so it is always shown beside them.
+    mean_difference : float
+        Mean over subjects of the first less the second.
+    t, p : float or None
+        Paired t with ``n - 1`` degrees of freedom and its two-sided p. None where there is no test: fewer than two
+        subjects, or the same difference in all of them.
+    ci_low, ci_high : float or None
+        Confidence interval of the mean difference.
+    """
+
+    n: int
+    mean_difference: float
+    t: float | None
+    p: float | None
+    ci_low: float | None
+    ci_high: float | None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its bootstrap interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def fdr(p: npt.ArrayLike) -> Float:
+    """Adjust p-values for the false discovery rate (q-values).
+
+    Parameters
+    ----------
+    p : float[...]
+        All tests of one family; the shape is kept.
+
+    Returns
+    -------
+    float64[...]
+
+    Raises
+    ------
+    InputError
+        A p lies outside 0 to 1 or is NaN.
+
+    Notes
+    -----
+    Benjamini and Hochberg 1995, J. R. Stat. Soc. B 57:289, by `scipy.stats.false_discovery_control`.
+    """
+    from scipy.stats import false_discovery_control
+
+    values = np.asarray(p, dtype=np.float64)
+    if not values.size:
+        return values
+    if not ((values >= 0) & (values <= 1)).all():
+        raise InputError("p-values must lie between 0 and 1", where="statistics.fdr", remedy="Leave out failed tests")
+    return np.asarray(false_discovery_control(values, axis=None), dtype=np.float64).reshape(values.shape)
+
+
+def permutation_p(observed: npt.ArrayLike, null: npt.ArrayLike) -> Float:
+    """One-sided p of observed statistics against permuted ones.
+
+    Parameters
+    ----------
+    observed : float[...]
+    null : float[permutations, ...]
+        The statistic under each permutation; trailing axes broadcast against ``observed``.
+
+    Returns
+    -------
+    float64[...]
+        (1 + count of null >= observed) / (1 + permutations): the observed arrangement is one of the permutations, so
+        p is never 0 (Phipson and Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9:39, section 4).
+
+    Raises
+    ------
+    InputError
+        There are no permutations, or a value is NaN.
+    """
+    seen, drawn = np.asarray(observed, dtype=np.float64), np.asarray(null, dtype=np.float64)
+    if not drawn.ndim or not len(drawn):
+        raise InputError("no permutations were given", where="statistics.permutation_p")
+    if np.isnan(seen).any() or np.isnan(drawn).any():
+        raise InputError("a statistic is NaN", where="statistics.permutation_p", remedy="Score 0 or leave it out")
+    return np.asarray((1 + (drawn >= seen).sum(0)) / (1 + len(drawn)), dtype=np.float64)
+
+
+def paired(first: npt.ArrayLike, second: npt.ArrayLike, *, confidence: float = 0.95) -> Paired:
+    """Compare two scores of the same subjects.
+
+    Parameters
+    ----------
+    first, second : float[n]
+        Scores in the same order of subjects.
+    confidence : float
+        Of the interval.
+
+    Raises
+    ------
+    InputError
+        The scores are not one-dimensional, differ in number, or one is missing.
+    """
+    from scipy.stats import ttest_rel
+
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if a.ndim != 1 or a.shape != b.shape or not a.size:
+        raise InputError(
+            f"shapes {a.shape} and {b.shape} are not one score a subject",
+            where="statistics.paired",
+            remedy="Join both scores by subject first",
+        )
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise InputError("a score is missing", where="statistics.paired", remedy="Compare subjects that have both")
+    difference = a - b
+    mean = float(difference.mean())
+    # identical differences have no spread: t would be infinite or 0 / 0
+    if a.size < 2 or np.ptp(difference) <= 1e-12 * max(1e-300, float(np.abs(difference).max())):
+        return Paired(a.size, mean, None, None, None, None)
+    result = ttest_rel(a, b)
+    interval = result.confidence_interval(confidence)
+    return Paired(
+        a.size, mean, float(result.statistic), float(result.pvalue), float(interval.low), float(interval.high)
+    )
+
+
+def bootstrap_mean(
+    values: npt.ArrayLike,
+    *,
+    weights: npt.ArrayLike | None = None,
+    draws: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Percentile interval of a (weighted) mean, resampling its values: runs of one subject, or subjects.
+
+    Parameters
+    ----------
+    values : float[n]
+        Such as the score of each run, or the difference of two models in each run.
+    weights : float[n], optional
+        Such as the presentations of each run; a resampled value brings its weight along.
+    draws : int
+        Resamples.
+    confidence : float
+        Of the interval.
+    seed : int
+        Of the resampling.
+
+    Raises
+    ------
+    InputError
+        There are fewer than two values, or one is not finite.
+
+    Notes
+    -----
+    Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 13.3. With few runs the interval is too narrow.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)
+    if x.ndim != 1 or x.size < 2 or w.shape != x.shape or not np.isfinite(x).all():
+        raise InputError(
+            "at least two finite values with as many weights are needed", where="statistics.bootstrap_mean"
+        )
+    index = np.random.default_rng(seed).integers(0, x.size, (draws, x.size))
+    means = (x * w)[index].sum(1) / w[index].sum(1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(np.average(x, weights=w)), float(low), float(high))

@@ -1,0 +1,280 @@
+"""From BOLD images to ROI time series and responses per stimulus: one pass over the files, one run in memory at a time.
+
+What belongs here: what happens to a subject's runs, in which order. What does not: arithmetic on one run
+(``_bold.py``), frames of tables (``brainframes.py``), file names and events (``formats/bids.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from affectlake import _bold
+from affectlake._nifti import open_image, read_image
+from affectlake.atlas import Atlas
+from affectlake.brainframes import response_matrix, responses_frame, roi_frame, voxels_frame
+from affectlake.errors import InputError
+from affectlake.exclusions import Exclusions
+from affectlake.formats.bids import Run
+
+__all__ = ["SubjectData", "read_subject", "response_matrix"]
+
+
+@dataclass(frozen=True)
+class SubjectData:
+    """Everything that is read from one subject's scans.
+
+    Attributes
+    ----------
+    subject : str
+    voxels : DataFrame
+        Rows of the table ``voxels``; row = voxel.
+    presentations : DataFrame
+        ``trial`` (0-based row of ``responses``), ``session``, ``run``, ``video_id`` (canonical), ``onset_s``,
+        ``duration_s``.
+    responses : ndarray of float32, shape (n_presentations, n_voxels)
+        Z-scored within runs; 0 for unusable voxels, so that a column is a voxel's number.
+    timeseries : DataFrame
+        Rows of the table ``roi_timeseries``.
+    exclusions : Exclusions
+        Voxels, presentations and regions that were not used.
+    """
+
+    subject: str
+    voxels: pl.DataFrame
+    presentations: pl.DataFrame
+    responses: NDArray[np.float32]
+    timeseries: pl.DataFrame
+    exclusions: Exclusions
+
+    def responses_frame(self) -> pl.DataFrame:
+        """The responses as rows of the table ``responses``."""
+        return responses_frame(self.subject, self.presentations, self.responses)
+
+
+@dataclass
+class _Voxels:
+    """The subject's voxels, and what is known of them so far."""
+
+    shape: tuple[int, ...]
+    affine: NDArray[np.float64]
+    ijk: NDArray[np.int32]
+    labels: NDArray[np.int32]
+    nan: NDArray[np.bool_]
+    constant: NDArray[np.bool_]
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        return ~(self.nan | self.constant)
+
+    @property
+    def status(self) -> pl.Series:
+        return pl.Series(["used", "constant", "nan"]).gather(np.where(self.nan, 2, self.constant.astype(np.int64)))
+
+
+def read_subject(
+    runs: Sequence[Run],
+    atlas: Atlas,
+    presentations: pl.DataFrame,
+    *,
+    duplicate_of: Mapping[str, str] | None = None,
+    shift_s: float = 4.0,
+    rest_s: float = 2.0,
+    despike: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> SubjectData:
+    """Read a subject's runs to ROI time series and to one response per presentation and voxel.
+
+    Voxels are those inside the mask of every run (all of the image where no run has a mask). One that is constant or
+    not finite in any run is used nowhere. ROI time series are means over usable voxels of the data as they are. A
+    response is the mean over a block, which lasts from onset to onset + duration + ``rest_s`` but not past the next
+    presentation, ``shift_s`` later, all in whole volumes; then it is z-scored over the run's presentations. Of the
+    presentations of a clip and its duplicates the first is kept.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Of one subject, from `affectlake.formats.bids.find_runs`.
+    atlas : Atlas
+    presentations : DataFrame
+        From `affectlake.formats.bids.read_presentations`; joined to ``runs`` by run number.
+    duplicate_of : mapping of str to str, optional
+        Clip to its canonical clip.
+    shift_s : float
+        Haemodynamic delay in seconds, rounded to whole volumes.
+    rest_s : float
+        Rest after each block that belongs to it, in seconds.
+    despike : bool
+        Clip each voxel to +- 3 standard deviations of its run, before the mean over blocks.
+    progress : callable, optional
+        Called with runs done and runs in all.
+
+    Returns
+    -------
+    SubjectData
+
+    Raises
+    ------
+    InputError
+        Images cannot be read, lie on different grids or have no voxel in all masks.
+    """
+    if not runs:
+        raise InputError("no runs to read")
+    exclusions = Exclusions()
+    shown = _mark_first(presentations, duplicate_of or {}, exclusions)
+    voxels = _find_voxels(runs, atlas, exclusions)
+    tables, responses, means, used = [], [], [], []
+    for done, run in enumerate(runs, start=1):
+        table, values, mean = _read_run(run, voxels, atlas, shown, shift_s, rest_s, despike, exclusions)
+        tables.append(table)
+        responses.append(values)
+        means.append(mean)
+        used.append(voxels.usable)
+        if progress is not None:
+            progress(done, len(runs))
+    _mend_means(runs, voxels, atlas, means, used)
+    return _assemble(runs, atlas, voxels, pl.concat(tables), np.concatenate(responses), means, exclusions)
+
+
+def _mark_first(shown: pl.DataFrame, duplicate_of: Mapping[str, str], exclusions: Exclusions) -> pl.DataFrame:
+    """Resolve duplicates to their canonical clip and mark the first presentation of each, which is kept.
+
+    The others stay in the frame until blocks are cut: they end the block before them as any presentation does.
+    """
+    resolved = shown.with_columns(shown=pl.col("video_id"), video_id=pl.col("video_id").replace(dict(duplicate_of)))
+    resolved = resolved.sort("run", "onset_s", maintain_order=True)
+    resolved = resolved.with_columns(first=pl.col("video_id").is_first_distinct())
+    for source, name in resolved.filter(~pl.col("first")).select("source", "shown").iter_rows():
+        exclusions.add(source, "duplicate_presentation", name)
+    return resolved
+
+
+def _find_voxels(runs: Sequence[Run], atlas: Atlas, exclusions: Exclusions) -> _Voxels:
+    """Voxels in the mask of every run, in C order of i, j, k, with their labels."""
+    shape, affine = _grid(runs[0].bold)
+    everywhere, anywhere = np.ones(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    for run in runs:
+        _check_grid(run.bold, shape, affine, runs[0].bold)
+        if run.mask is None:
+            continue
+        _check_grid(run.mask, shape, affine, runs[0].bold)
+        inside = read_image(run.mask)[0].reshape(shape) > 0
+        everywhere &= inside
+        anywhere |= inside
+    if not everywhere.any():
+        raise InputError(
+            "no voxel lies inside the mask of every run", where=str(runs[0].mask), remedy="Look at the masks."
+        )
+    cut = int((anywhere & ~everywhere).sum())
+    if cut:
+        exclusions.add(runs[0].bold.parent, "outside_a_mask", "voxels in the masks of some runs only", cut)
+    labels, lost = atlas.on_grid(shape, affine)
+    exclusions.update(atlas.exclusions)
+    exclusions.update(lost)
+    ijk = np.argwhere(everywhere).astype(np.int32)
+    none = np.zeros(len(ijk), dtype=bool)
+    return _Voxels(shape, affine, ijk, labels[everywhere], none, none.copy())
+
+
+def _grid(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    image = open_image(path)
+    return tuple(int(n) for n in image.shape[:3]), np.asarray(image.affine, dtype=np.float64)
+
+
+def _check_grid(path: Path, shape: tuple[int, ...], affine: NDArray[np.float64], first: Path) -> None:
+    found, its_affine = _grid(path)
+    if found != shape or not np.allclose(its_affine, affine, atol=1e-3):
+        raise InputError(
+            f"the grid differs from that of {first.name}: {found} voxels against {shape}, or another affine",
+            where=str(path),
+            remedy="All images of a subject must share one space and resolution; set brain.space.",
+        )
+
+
+def _read_run(
+    run: Run,
+    voxels: _Voxels,
+    atlas: Atlas,
+    presentations: pl.DataFrame,
+    shift_s: float,
+    rest_s: float,
+    despike: bool,
+    exclusions: Exclusions,
+) -> tuple[pl.DataFrame, NDArray[np.float32], NDArray[np.float64]]:
+    """The run's presentations that have a response, the responses, and the means of regions.
+
+    A function of its own so that the run's data are gone when it returns: two runs would be twice the memory.
+    """
+    data = _bold.load_run(run.bold, voxels.ijk)
+    nan, constant = _bold.unusable(data)
+    voxels.nan |= nan
+    voxels.constant |= constant
+    means = _bold.roi_means(data, voxels.usable, voxels.labels, list(atlas.rois.values()))
+    if despike:
+        _bold.despike(data)
+    shown = presentations.filter(run=run.run)
+    onset, duration = shown["onset_s"].to_numpy(), shown["duration_s"].to_numpy()
+    blocks = _bold.block_volumes(onset, duration, len(data), run.tr_s, shift_s, rest_s)
+    inside, first = blocks[:, 0] < blocks[:, 1], shown["first"].to_numpy()
+    for source, name in shown.filter(first & ~inside).select("source", "video_id").iter_rows():
+        exclusions.add(source, "outside_run", name)
+    shown, blocks = shown.filter(first & inside), blocks[first & inside]
+    if shown.height == 1:
+        # Against what would one presentation be standardized?
+        exclusions.add(shown["source"][0], "only_presentation_of_run", shown["video_id"][0])
+        shown, blocks = shown.clear(), blocks[:0]
+    values = _bold.block_means(data, blocks)
+    _bold.standardize(values)
+    return shown, values, means
+
+
+def _mend_means(
+    runs: Sequence[Run],
+    voxels: _Voxels,
+    atlas: Atlas,
+    means: list[NDArray[np.float64]],
+    used: Sequence[NDArray[np.bool_]],
+) -> None:
+    """Read runs again whose means hold voxels that turned out unusable in a later run: seldom, and in ROIs only."""
+    rois = list(atlas.rois.values())
+    inside = np.isin(voxels.labels, [label for members in rois for label in members])
+    for k, run in enumerate(runs):
+        if (inside & (used[k] != voxels.usable)).any():
+            means[k] = _bold.roi_means(_bold.load_run(run.bold, voxels.ijk), voxels.usable, voxels.labels, rois)
+
+
+def _assemble(
+    runs: Sequence[Run],
+    atlas: Atlas,
+    voxels: _Voxels,
+    shown: pl.DataFrame,
+    responses: NDArray[np.float32],
+    means: Sequence[NDArray[np.float64]],
+    exclusions: Exclusions,
+) -> SubjectData:
+    subject, folder = runs[0].subject, runs[0].bold.parent
+    responses[:, ~voxels.usable] = 0
+    for status in ("constant", "nan"):
+        n = int((voxels.status == status).sum())
+        if n:
+            exclusions.add(folder, f"{status}_voxel", "voxels", n)
+    for name, members in atlas.rois.items():
+        if not (np.isin(voxels.labels, members) & voxels.usable).any():
+            exclusions.add(folder, "no_usable_voxel", name)
+    presentations = shown.with_columns(trial=pl.int_range(pl.len(), dtype=pl.Int32)).select(
+        "trial", "session", "run", "video_id", "onset_s", "duration_s"
+    )
+    timeseries = [roi_frame(subject, r.session, r.run, list(atlas.rois), m) for r, m in zip(runs, means, strict=True)]
+    return SubjectData(
+        subject=subject,
+        voxels=voxels_frame(subject, voxels.ijk, voxels.affine, voxels.labels, atlas.rois, voxels.status),
+        presentations=presentations,
+        responses=responses,
+        timeseries=pl.concat(timeseries),
+        exclusions=exclusions,
+    )

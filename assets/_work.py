@@ -1,0 +1,119 @@
+"""What every asset does the same way: its decorator's options, its settings, and handing over its results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from affectlake.exclusions import Exclusions
+from affectlake.tables import TABLES
+from resources.io_manager import Computed, LakeResource, StudyResource, column_schema, partition_key, written
+from resources.lake import Lake, data_version
+from resources.provenance import Recipe, Stamp, dimensions, partition_name, record, stamp
+from resources.study import Study
+
+Metadata = dict[str, Any]
+
+
+class Work:
+    """One computation: its study, its lake, its partition, and what it is made from.
+
+    What it is made from is noted when the work starts and again when it ends. If an input changed in between, the
+    result is written without a fingerprint and counts as stale.
+    """
+
+    def __init__(self, context: dg.AssetExecutionContext, recipe: Recipe, lake: LakeResource) -> None:
+        self.context, self.recipe = context, recipe
+        self.study: Study = lake.study.study
+        self.lake: Lake = lake.lake
+        self.key = partition_key(context)
+        self._start = stamp(recipe, self.key, self.study, self.lake)
+
+    @property
+    def model(self) -> str:
+        """The model of this partition."""
+        return self.key["model"]
+
+    @property
+    def subject(self) -> str:
+        """The subject of this partition."""
+        return self.key["subject"]
+
+    def made_from(self) -> Stamp:
+        """What the computation was made from, if that did not change while it went on."""
+        now = stamp(self.recipe, self.key, self.study, self.lake)
+        if now.fingerprint == self._start.fingerprint:
+            return self._start
+        self.context.log.warning("an input changed during the computation; the result counts as stale")
+        return Stamp("", self._start.code_version, self._start.source_versions)
+
+    def stamped(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """``frame`` with the columns that say which code and which versions of its sources it was computed from."""
+        return frame.with_columns(
+            code_version=pl.lit(self._start.code_version), source_versions=pl.lit(self._start.source_versions)
+        )
+
+    def exclude(self, exclusions: Exclusions) -> Metadata:
+        """Write down what was left out; returns the counts by reason for the asset's metadata."""
+        stage, name = self.recipe.name, partition_name(self.key)
+        frame = exclusions.frame(stage, name)
+        partition = {"stage": stage, "partition": name}
+        if frame.height or self.lake.scan("exclusions", partition).head(1).collect().height:
+            self.lake.prepare()
+            self.lake.overwrite("exclusions", frame, partition, run_id=self.context.run_id)
+        return {f"left_out_{reason}": exclusions.total(reason) for reason in sorted(set(frame["reason"]))}
+
+    def result(self, table: str, frame: pl.DataFrame, metadata: Metadata | None = None) -> dg.MaterializeResult[Any]:
+        """Hand one table's partition to the IO manager."""
+        computed = Computed.of(table, frame, self.made_from())
+        return dg.MaterializeResult(
+            asset_key=table, value=computed, data_version=dg.DataVersion(computed.content), metadata=metadata or {}
+        )
+
+    def appended(self, table: str, metadata: Metadata | None = None) -> dg.MaterializeResult[Any]:
+        """Report on a table that the asset appended to by itself."""
+        frame = self.lake.read(table, self.key)
+        content = data_version(TABLES[table], frame)
+        version = self.lake.version(table) or 0
+        record(self.lake, table, self.key, self.made_from(), content, frame.height, version, self.context.run_id)
+        shown = written(self.lake, table, frame, version, partitioned=bool(self.key))
+        return dg.MaterializeResult(
+            asset_key=table, data_version=dg.DataVersion(content), metadata={**shown, **(metadata or {})}
+        )
+
+
+def options(recipe: Recipe, table: str, study: Study) -> dict[str, Any]:
+    """What an asset's decorator and an output of a multi-asset have in common."""
+    contract = TABLES[table]
+    return {
+        "description": contract.doc + (" SYNTHETIC data." if study.synthetic else ""),
+        "metadata": {"dagster/column_schema": column_schema(contract), "dagster/table_name": f"{study.name}.{table}"},
+        "kinds": {"deltalake", "polars"},
+        "code_version": recipe.code_version,
+        "tags": {"synthetic": "true"} if study.synthetic else {},
+        "owners": ["team:affectlake"],
+    }
+
+
+def partitions(recipe: Recipe, study: Study) -> dg.PartitionsDefinition[Any] | None:
+    """The Dagster partitions of a recipe's outputs: by model, by subject, by both, or none."""
+    dims = dimensions(recipe.name)
+    by = {
+        "model": dg.StaticPartitionsDefinition(list(study.model_names)),
+        "subject": dg.StaticPartitionsDefinition(list(study.subjects)),
+    }
+    if len(dims) == 2:
+        return dg.MultiPartitionsDefinition({d: by[d] for d in dims})
+    return by[dims[0]] if dims else None
+
+
+def outs(recipe: Recipe, study: Study) -> dict[str, dg.AssetOut]:
+    """The outputs of a multi-asset, one a table of the recipe."""
+    return {table: dg.AssetOut(**options(recipe, table, study)) for table in recipe.outputs}
+
+
+Results = Iterator[dg.MaterializeResult[Any]]
+__all__ = ["LakeResource", "Metadata", "Results", "StudyResource", "Work", "options", "outs", "partitions"]

@@ -1,0 +1,66 @@
+"""Stage 3: who finds which one odd. Asks exactly what is missing and keeps every answer as it comes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from affectlake.exclusions import Exclusions
+from assets._judging import agent_of, asked, stimuli, unanswered
+from assets._work import Work
+from assets.recipes import JUDGMENTS
+from resources.io_manager import LakeResource
+from resources.progress import ProgressResource
+from resources.study import FeaturesModel, RecordedModel
+
+
+def judgments(
+    context: dg.AssetExecutionContext,
+    lake: LakeResource,
+    progress: ProgressResource,
+    videos: pl.LazyFrame,
+    captions: pl.LazyFrame,
+    ratings: pl.LazyFrame,
+    frames: pl.LazyFrame,
+    triplets: pl.LazyFrame,
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Put the missing questions to one model."""
+    work = Work(context, JUDGMENTS, lake)
+    model = work.study.model(work.model)
+    if isinstance(model, RecordedModel):
+        counts = _take_over(work, model)
+    elif isinstance(model, FeaturesModel):
+        counts = {"asked": 0}
+    else:
+        counts = _ask(work, triplets.collect(), progress)
+    yield work.appended("judgments", counts)
+    yield work.appended("attempts")
+
+
+def _ask(work: Work, triplets: pl.DataFrame, progress: ProgressResource) -> dict[str, int]:
+    model = work.study.model(work.model)
+    agent = agent_of(work, model)
+    questions = unanswered(asked(agent, model, triplets, work.study.triplets.seed), work)
+    accepted = failed = done = 0
+    with progress.track(work.context, f"{model.name} judges") as advance:
+
+        def more(n: int) -> None:
+            nonlocal done
+            done += n
+            advance(done, questions.height)
+
+        for answers in agent.judge(questions, more):
+            accepted += work.lake.append("judgments", answers.judgments, work.context.run_id)
+            failed += work.lake.append("attempts", answers.attempts, work.context.run_id)
+    return {"asked": questions.height, "accepted": accepted, "attempts_failed": failed}
+
+
+def _take_over(work: Work, model: RecordedModel) -> dict[str, int]:
+    """Judgments made elsewhere are taken as they are; nothing is asked."""
+    from resources.agents.recorded import recorded_judgments
+
+    left_out = Exclusions()
+    rows = recorded_judgments(model, stimuli(work), work.study, left_out)
+    accepted = work.lake.append("judgments", rows, work.context.run_id)
+    return {"asked": 0, "accepted": accepted, **work.exclude(left_out)}

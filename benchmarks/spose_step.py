@@ -1,0 +1,62 @@
+"""Claim: one training step is tens of times faster than the published program's at its own batch, hundreds at ours.
+
+Runs the published step (one-hot products, autograd, Adam) and our fused kernels on the same triplets, the two taking
+turns so that other load on the machine meets both, and prints triplets a second and their ratio.
+
+    python benchmarks/spose_step.py [threads]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numba
+import numpy as np
+import torch
+from _spose_reference_program import Program
+
+from affectlake import _spose_cpu as cpu
+from affectlake._spose_data import batches, judgments
+
+N, D, TRIPLETS, ROUNDS = 2180, 90, 400_000, 3
+TRAFFIC_BOUND = {1: 14.5e6, 2: 29e6}
+"""Triplets a second if every row moved at L2 or L3 bandwidth (PERFORMANCE.md, section 2a)."""
+
+
+def ours(triplets: np.ndarray, batch: int, *, seconds: float = 2.0) -> float:
+    rng = np.random.default_rng(0)
+    shuffled = batches(judgments(triplets, N), batch, rng)
+    state = cpu.start(N, D, rng)
+    cpu.run(state, shuffled, np.arange(2), np.full(2, 1e-3), np.full(2, 0.01))
+    steps = max(4, min(len(shuffled), 200_000 // batch))
+    done, begin = 0, time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        cpu.run(state, shuffled, np.arange(steps), np.full(steps, 1e-3), np.full(steps, 0.01))
+        done += steps
+    return done * len(triplets) / len(shuffled) / (time.perf_counter() - begin)
+
+
+def main() -> None:
+    threads = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    numba.set_num_threads(threads)
+    torch.set_num_threads(threads)
+    rng = np.random.default_rng(2026)
+    triplets = np.stack([rng.permutation(N)[:3] for _ in range(2000)])
+    triplets = np.concatenate([(triplets + shift) % N for shift in range(TRIPLETS // 2000)]).astype(np.int32)
+    reference, same, best = [], [], []
+    for _ in range(ROUNDS):
+        reference.append(Program(N, D, 0.008).rate(triplets, 100))
+        same.append(ours(triplets, 100))
+        best.append(ours(triplets, 4 * N))
+    r, s, b = (float(np.median(x)) for x in (reference, same, best))
+    print(f"threads {threads}, {N} items x {D} dimensions, median of {ROUNDS} rounds")
+    print(f"published step, batch 100      {r:12,.0f} triplets/s")
+    print(f"ours, batch 100                {s:12,.0f} triplets/s  {s / r:6.0f} x  (goal 60)")
+    print(f"ours, batch {4 * N}               {b:12,.0f} triplets/s  {b / r:6.0f} x  (goal 500)")
+    if threads in TRAFFIC_BOUND:
+        print(f"share of the traffic bound     {b / TRAFFIC_BOUND[threads]:12.0%}  (goal 60 %)")
+
+
+if __name__ == "__main__":
+    main()

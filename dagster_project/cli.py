@@ -1,0 +1,301 @@
+"""The command ``affectlake``. Parses words, calls, prints; exit codes are 0 done, 1 failed, 2 wrong use.
+
+Heavy imports stand inside the commands, so that ``affectlake query`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from affectlake.errors import AffectlakeError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from resources.lake import Lake
+    from resources.study import Study
+
+app = typer.Typer(
+    help="Whose space of emotion does the brain share? Triplet judgments, embeddings and fMRI encoding in a lakehouse.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+study_app = typer.Typer(help="Write and check study files.", no_args_is_help=True)
+app.add_typer(study_app, name="study")
+
+_WIDE = 200
+"""Columns of a table that goes to a file or a pipe, which has no width of its own."""
+
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+err = Console(stderr=True, soft_wrap=True)
+
+
+class Format(StrEnum):
+    """How a query's rows are printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+class Kind(StrEnum):
+    """Study files to start from."""
+
+    demo = "demo"
+    blank = "blank"
+    cowen_keltner = "cowen-keltner"
+
+
+def main() -> None:
+    """Run the command; errors of ours are one line on the error stream and exit code 1."""
+    try:
+        app()
+    except AffectlakeError as error:
+        err.print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("stopped; what was finished is kept")
+        sys.exit(1)
+
+
+def _plain(text: str) -> str:
+    """Text that rich prints as it is."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _open() -> tuple[Study, Lake]:
+    from resources.lake import Lake
+    from resources.study import lake_root, load_study
+
+    study = load_study()
+    return study, Lake(lake_root(study), study.name)
+
+
+@app.command()
+def demo() -> None:
+    """Write the synthetic demo study, bring it up to date and show its scores."""
+    from affectlake.errors import LakeError
+    from resources.study import DEFAULT_STUDY, STUDY_VARIABLE
+
+    if os.environ.get(STUDY_VARIABLE):
+        raise LakeError(f"{STUDY_VARIABLE} is set", remedy="The demo is written to studies/demo; unset it first.")
+    if not DEFAULT_STUDY.exists():
+        study_new(DEFAULT_STUDY.parent, Kind.demo)
+    run()
+
+
+@study_app.command("new")
+def study_new(
+    folder: Annotated[Path, typer.Argument(help="Folder of the new study.")],
+    kind: Annotated[Kind, typer.Option(help="What to start from.")] = Kind.blank,
+) -> None:
+    """Write FOLDER/study.yaml; the demo's clips, ratings and scans are generated beside it."""
+    import studies
+    from affectlake.errors import StudyError
+
+    target = folder / "study.yaml"
+    if target.exists():
+        raise StudyError("is there already", where=str(target), remedy="Choose another folder, or delete it first.")
+    folder.mkdir(parents=True, exist_ok=True)
+    if kind is Kind.demo:
+        _write_demo(folder)
+    target.write_text(studies.template(kind.value).read_text(encoding="utf-8"), encoding="utf-8")
+    out.print(f"wrote {target}")
+
+
+def _write_demo(folder: Path) -> None:
+    from rich.progress import Progress
+
+    from affectlake.demo import write_demo
+
+    with Progress(console=err, transient=True) as bars:
+        task = bars.add_task("generating SYNTHETIC clips, ratings and scans", total=None)
+        write_demo(folder, progress=lambda done, total: bars.update(task, completed=done, total=total))
+
+
+@study_app.command("check")
+def study_check() -> None:
+    """Read the study file and say what it holds, what is missing on disk, and what to do about it."""
+    from affectlake.errors import StudyError
+
+    study, lake = _open()
+    absent = [(key, study.resolve(path)) for key, path in study.files() if not study.resolve(path).exists()]
+    lake.prepare()
+    out.print(f"study {study.name}{' (SYNTHETIC)' if study.synthetic else ''}: {study.path}", highlight=False)
+    out.print(f"  models: {', '.join(study.model_names) or 'none'}", highlight=False)
+    out.print(f"  subjects: {', '.join(study.subjects) or 'none'}", highlight=False)
+    out.print(f"  lake: {lake.root}", highlight=False)
+    if absent:
+        listed = "; ".join(f"{key}: {path}" for key, path in absent)
+        raise StudyError(f"names what is not there: {listed}", where=str(study.path), remedy="Correct the paths.")
+    out.print("every file that it names is there")
+
+
+@app.command()
+def run(
+    select: Annotated[list[str] | None, typer.Option(help="Table to bring up to date, with what it needs.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Only this model.")] = None,
+    subject: Annotated[list[str] | None, typer.Option(help="Only this subject.")] = None,
+) -> None:
+    """Compute what is missing or stale, and show the scores."""
+    from affectlake.errors import StudyError
+    from dagster_project.planning import Selection
+    from dagster_project.runner import bring_up_to_date, check_tables
+
+    study, lake = _open()
+    selection = Selection(frozenset(select or ()), frozenset(model or ()), frozenset(subject or ()))
+    check_tables(selection.tables, study)
+    for asked, known in ((selection.models, study.model_names), (selection.subjects, study.subjects)):
+        if unknown := sorted(asked - set(known)):
+            raise StudyError(
+                f"has no {', '.join(unknown)}", where=str(study.path), remedy=f"It has {', '.join(known)}."
+            )
+    outcome = bring_up_to_date(study, lake, selection, err)
+    _show_scores(study, lake)
+    err.print(f"{len(outcome.computed)} runs; {outcome.current} partitions are current")
+    for name, problem in outcome.failed.items():
+        err.print(f"[bold red]failed:[/] {_plain(name)}: {_plain(problem)}", highlight=False)
+    if outcome.blocked:
+        shown = ", ".join(outcome.blocked[:3]) + (", ..." if len(outcome.blocked) > 3 else "")
+        err.print(f"{len(outcome.blocked)} partitions wait for what failed: {_plain(shown)}", highlight=False)
+    if outcome.failed or outcome.blocked:
+        raise typer.Exit(1)
+
+
+@app.command("query")
+def query_command(
+    statement: Annotated[str | None, typer.Argument(help="A SELECT over the tables.")] = None,
+    name: Annotated[str | None, typer.Option(help="A named query of sql/ instead.")] = None,
+    format: Annotated[Format, typer.Option(help="How to print the rows.")] = Format.table,  # noqa: A002 - the flag's name
+) -> None:
+    """Ask the tables in SQL; rows alone go to standard output."""
+    import sql
+    from resources.query import query
+
+    if (statement is None) == (name is None):
+        raise typer.BadParameter("give either a SELECT or --name")
+    _, lake = _open()
+    _print(query(lake, statement if statement is not None else sql.read(str(name))), format)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
+) -> None:
+    """Serve the Dagster user interface of the study on this machine only."""
+    from dagster_project.runner import prepare_home
+    from resources.study import STUDY_VARIABLE
+
+    study, _ = _open()
+    prepare_home(study)
+    os.environ[STUDY_VARIABLE] = str(study.path)
+    workspace = Path(__file__).parent.parent / "workspace.yaml"
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
+    os.execv(sys.executable, command)  # noqa: S606 - a list of our own words, no shell
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine offers and which versions are installed."""
+    from importlib.metadata import version
+
+    from resources.device import available
+
+    for package in ("affectlake", "dagster", "polars", "deltalake", "torch", "nilearn"):
+        out.print(f"{package:12} {version(package)}", highlight=False)
+    out.print(f"{'devices':12} {', '.join(available())}", highlight=False)
+    out.print(f"{'cores':12} {os.cpu_count()}", highlight=False)
+
+
+def _print(frame: pl.DataFrame, format: Format) -> None:  # noqa: A002
+    if format is Format.csv:
+        sys.stdout.write(_flat(frame).write_csv())
+    elif format is Format.json:
+        sys.stdout.write(frame.write_json() + "\n")
+    elif format is Format.parquet:
+        frame.write_parquet(sys.stdout.buffer)
+    else:
+        out.print(_table(frame))
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Lists and structs as text, which is all that CSV can hold."""
+    import polars as pl
+
+    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
+    return frame.with_columns(pl.col(name).map_elements(str, return_dtype=pl.String) for name in nested)
+
+
+def _table(frame: pl.DataFrame, title: str | None = None) -> Any:
+    from rich.table import Table
+
+    table = Table(title=title)
+    for name, dtype in frame.schema.items():
+        table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
+    for row in frame.iter_rows():
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else _plain(str(value))
+
+
+def _show_scores(study: Study, lake: Lake) -> None:
+    """The two tables that a run ends with: how good the embeddings are, and what they predict."""
+    import sql
+    from resources.query import query
+
+    note = " (SYNTHETIC data)" if study.synthetic else ""
+    quality = query(lake, sql.read("quality"))
+    if quality.height:
+        out.print(_table(_short(quality), f"Embeddings of {study.name}{note}"))
+    scores = query(lake, sql.read("leaderboard"))
+    if scores.height:
+        title = f"Encoding of {study.name}{note}: mean r over subjects (subjects with q < .05 / scored)"
+        out.print(_table(_by_region(scores), title))
+
+
+def _short(quality: pl.DataFrame) -> pl.DataFrame:
+    """What fits a terminal."""
+    import polars as pl
+
+    interval = pl.format("{} [{}, {}]", *(pl.col(f"accuracy{s}").round(3) for s in ("", "_low", "_high")))
+    return quality.select(
+        "model",
+        "coverage",
+        pl.col("n_dimensions").alias("dims"),
+        interval.alias("accuracy [95 % CI]"),
+        "ceiling",
+        "chance",
+        pl.col("rsm_r").alias("RSM r"),
+        pl.col("top3_27").alias("top-3 of 27"),
+        pl.col("n_refused").alias("refused"),
+    )
+
+
+def _by_region(scores: pl.DataFrame) -> pl.DataFrame:
+    """Regions down, models across, best first on both sides."""
+    import polars as pl
+
+    best = (
+        scores.group_by("model").agg(pl.col("mean_r").mean()).sort("mean_r", descending=True, nulls_last=True)["model"]
+    )
+    regions = scores.group_by("roi").agg(pl.col("mean_r").max()).sort("mean_r", descending=True, nulls_last=True)["roi"]
+    cell = pl.format("{} ({}/{})", pl.col("mean_r").round(3), "n_significant", "n_subjects").fill_null("not scored")
+    wide = scores.with_columns(cell=cell).pivot("model", index="roi", values="cell", aggregate_function="first")
+    order = pl.DataFrame({"roi": regions})
+    return order.join(wide, on="roi", how="left", maintain_order="left").select("roi", *best.to_list())

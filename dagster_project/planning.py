@@ -1,0 +1,128 @@
+"""What is missing, what is stale, and in which runs it is computed. Pure: reads the lake's ledger, launches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+
+from assets.recipes import RECIPES
+from resources.lake import Lake
+from resources.provenance import Key, Ledger, Recipe, fingerprint, keys, partition_name, upstream_keys
+from resources.study import Study
+
+
+class State(StrEnum):
+    """Where one partition of one recipe stands."""
+
+    CURRENT = "current"
+    STALE = "stale"
+    MISSING = "missing"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a run was asked to bring up to date.
+
+    Attributes
+    ----------
+    tables : frozenset of str
+        Tables wanted; everything where empty.
+    models, subjects : frozenset of str
+        Partitions wanted; all where empty.
+    """
+
+    tables: frozenset[str] = frozenset()
+    models: frozenset[str] = frozenset()
+    subjects: frozenset[str] = frozenset()
+
+    def recipes(self, study: Study) -> list[Recipe]:
+        """Recipes to bring up to date, upstream first: those asked for and whatever they are computed from."""
+        possible = [r for r in RECIPES if r.applies(study)]
+        if not self.tables:
+            return possible
+        wanted: set[str] = set(self.tables)
+        for recipe in reversed(possible):
+            if wanted.intersection(recipe.outputs):
+                wanted.update(recipe.inputs)
+        return [r for r in possible if wanted.intersection(r.outputs)]
+
+    def keys(self, recipe: Recipe, study: Study) -> list[dict[str, str]]:
+        """Partitions of a recipe that were asked for."""
+        return [
+            key
+            for key in keys(recipe.dimensions, study)
+            if (not self.models or key.get("model", next(iter(self.models))) in self.models)
+            and (not self.subjects or key.get("subject", next(iter(self.subjects))) in self.subjects)
+        ]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one Dagster run computes: one partition of one or several recipes."""
+
+    recipes: tuple[Recipe, ...]
+    key: Key
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Tables written."""
+        return tuple(t for r in self.recipes for t in r.outputs)
+
+    @property
+    def name(self) -> str:
+        """For a person."""
+        what = ", ".join(r.name for r in self.recipes)
+        return f"{what} [{partition_name(self.key)}]" if self.key else what
+
+
+def state(recipe: Recipe, key: Key, study: Study, ledger: Ledger) -> State:
+    """Where one partition of one recipe stands."""
+    wanted = fingerprint(recipe, key, study, ledger)
+    if wanted is None:
+        return State.BLOCKED
+    have = [ledger.fingerprint(table, key) for table in recipe.outputs]
+    if any(h is None for h in have):
+        return State.MISSING
+    return State.CURRENT if all(h == wanted for h in have) else State.STALE
+
+
+def stages(recipes: Sequence[Recipe]) -> Iterator[list[Recipe]]:
+    """Neighbouring recipes with the same partitions, which can share runs."""
+    for _, group in groupby(recipes, key=lambda r: r.dimensions):
+        yield list(group)
+
+
+def next_batch(stage: Iterable[Recipe], key: Key, study: Study, ledger: Ledger) -> Batch | None:
+    """What to compute next of one partition of one stage, or None where it is current or blocked.
+
+    A recipe that was never computed goes into the same run as what it is computed from. One that was computed before
+    waits, since its inputs may come out as they were.
+    """
+    chosen: list[Recipe] = []
+    for recipe in stage:
+        made = {t for r in chosen for t in r.outputs}
+        used = set(recipe.used(study, key))
+        new = any(ledger.fingerprint(t, key) is None for t in recipe.outputs)
+        if used & made:
+            rest_is_there = all(
+                t in made or all(ledger.data_version(t, k) is not None for k in upstream_keys(t, key, study))
+                for t in used
+            )
+            if new and rest_is_there:
+                chosen.append(recipe)
+        elif state(recipe, key, study, ledger) in (State.STALE, State.MISSING):
+            chosen.append(recipe)
+    return Batch(tuple(chosen), key) if chosen else None
+
+
+def survey(study: Study, lake: Lake, selection: Selection | None = None) -> list[tuple[Recipe, Key, State]]:
+    """The state of every partition that was asked for."""
+    ledger, selection = Ledger(lake), selection or Selection()
+    return [
+        (recipe, key, state(recipe, key, study, ledger))
+        for recipe in selection.recipes(study)
+        for key in selection.keys(recipe, study)
+    ]

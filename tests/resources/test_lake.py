@@ -1,0 +1,237 @@
+"""The lake: what a write guarantees, one partition at a time, with others writing too."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+
+from affectlake.errors import ContractError, LakeError
+from affectlake.tables import EMBEDDINGS, JUDGMENTS, RUN_SCORES, TABLES
+from resources.lake import Lake, data_version, partition_predicate
+
+
+def scores(subject: str, model: str, r: float = 0.5, runs: int = 3) -> pl.DataFrame:
+    rows = [(subject, model, "amygdala", run, 40, r) for run in range(runs)]
+    return pl.DataFrame(rows, schema=RUN_SCORES.schema, orient="row")
+
+
+def answers(model: str, ids: list[int], odd: str = "c") -> pl.DataFrame:
+    n = len(ids)
+    frame = pl.DataFrame(
+        {
+            "triplet_id": pl.Series(ids, dtype=pl.Int64),
+            "a": [0] * n,
+            "b": [1] * n,
+            "c": [2] * n,
+            "odd": ["abc".index(odd)] * n,
+        }
+    )
+    filled = {
+        "model": model,
+        "presented": "abc",
+        "repeat": 0,
+        "prompt_version": "v",
+        "stimulus_version": "s",
+        "judged_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    frame = frame.with_columns(pl.lit(v).alias(k) for k, v in filled.items())
+    empty = {c: pl.lit(None) for c in JUDGMENTS.schema if c not in frame.columns}
+    return frame.with_columns(**empty).select(pl.col(c).cast(t) for c, t in JUDGMENTS.schema.items())
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(str(tmp_path / "lake"), "mine")
+
+
+def test_a_partition_is_replaced_and_its_neighbours_stay(lake: Lake) -> None:
+    for subject in ("s1", "s2"):
+        for model in ("m1", "m2"):
+            lake.overwrite("run_scores", scores(subject, model), {"subject": subject, "model": model})
+    lake.overwrite("run_scores", scores("s1", "m1", r=0.9, runs=1), {"subject": "s1", "model": "m1"})
+    found = lake.read("run_scores").group_by("subject", "model").agg(pl.len(), pl.col("mean_r").max())
+    assert sorted(found.rows()) == [
+        ("s1", "m1", 1, 0.9),
+        ("s1", "m2", 3, 0.5),
+        ("s2", "m1", 3, 0.5),
+        ("s2", "m2", 3, 0.5),
+    ]
+
+
+def test_rows_of_another_partition_are_refused_even_by_the_first_write(lake: Lake) -> None:
+    with pytest.raises(ContractError, match="'s2', but partition 's1'"):
+        lake.overwrite("run_scores", scores("s2", "m1"), {"subject": "s1", "model": "m1"})
+    assert lake.version("run_scores") is None
+
+
+def test_a_write_without_its_partition_is_refused(lake: Lake) -> None:
+    with pytest.raises(LakeError, match="is partitioned by"):
+        lake.overwrite("run_scores", scores("s1", "m1"), {"subject": "s1"})
+
+
+def test_an_empty_result_empties_its_partition_only(lake: Lake) -> None:
+    for subject in ("s1", "s2"):
+        lake.overwrite("run_scores", scores(subject, "m"), {"subject": subject, "model": "m"})
+    lake.overwrite("run_scores", RUN_SCORES.empty(), {"subject": "s1", "model": "m"})
+    assert lake.read("run_scores")["subject"].unique().to_list() == ["s2"]
+
+
+@pytest.mark.parametrize("value", ["x' OR '1'='1", "o'neil", "a b", "../..", "x'; DROP TABLE t --"])
+def test_a_hostile_partition_value_selects_itself_alone(lake: Lake, value: str) -> None:
+    lake.overwrite("run_scores", scores("s1", "m"), {"subject": "s1", "model": "m"})
+    lake.overwrite("run_scores", scores(value, "m"), {"subject": value, "model": "m"})
+    lake.overwrite("run_scores", RUN_SCORES.empty(), {"subject": value, "model": "m"})
+    assert lake.read("run_scores").equals(scores("s1", "m"))
+
+
+def test_a_predicate_is_never_empty_and_its_columns_are_names() -> None:
+    with pytest.raises(LakeError):
+        partition_predicate({})
+    with pytest.raises(LakeError):
+        partition_predicate({"1 = 1 OR subject": "s"})
+
+
+def test_a_wrong_frame_is_refused_with_table_column_and_rows_and_nothing_is_written(lake: Lake) -> None:
+    key = {"subject": "s1", "model": "m1"}
+    lake.overwrite("run_scores", scores("s1", "m1"), key)
+    before = lake.version("run_scores")
+    wrong = {
+        "column mean_r": scores("s1", "m1", r=float("nan")),
+        "column n": scores("s1", "m1").with_columns(n=pl.lit(None, dtype=pl.Int32)),
+        "is of type Int64": scores("s1", "m1").with_columns(pl.col("run").cast(pl.Int64)),
+        "missing \\['roi'\\]": scores("s1", "m1").drop("roi"),
+        "unknown \\['extra'\\]": scores("s1", "m1").with_columns(extra=1),
+        "stands more than once in 6 rows": pl.concat([scores("s1", "m1")] * 2),
+    }
+    for message, frame in wrong.items():
+        with pytest.raises(ContractError, match=message) as caught:
+            lake.overwrite("run_scores", frame, key)
+        assert "run_scores" in str(caught.value)
+    assert lake.version("run_scores") == before
+
+
+def test_a_nan_inside_a_vector_is_refused(lake: Lake) -> None:
+    frame = EMBEDDINGS.empty().select("model", "video_id", "item")
+    frame = pl.DataFrame({"model": ["m"], "video_id": ["v"], "item": [0]}, schema=frame.schema).with_columns(
+        vector=pl.Series([[1.0, float("nan")]], dtype=pl.List(pl.Float32)),
+        n_judgments=pl.lit(None, dtype=pl.Int32),
+        prompt_version=pl.lit(None, dtype=pl.String),
+        code_version=pl.lit("c"),
+        source_versions=pl.lit("{}"),
+    )
+    with pytest.raises(ContractError, match="column vector"):
+        lake.overwrite("embeddings", frame, {"model": "m"})
+
+
+def test_appending_the_same_rows_again_adds_nothing(lake: Lake) -> None:
+    assert lake.append("judgments", answers("m", [1, 2, 3])) == 3
+    assert lake.append("judgments", answers("m", [2, 3, 4])) == 1
+    assert lake.append("judgments", answers("other", [1])) == 1
+    assert lake.read("judgments", {"model": "m"})["triplet_id"].to_list() == [1, 2, 3, 4]
+
+
+def test_an_appended_table_is_never_overwritten_by_accident_and_the_other_way_round(lake: Lake) -> None:
+    with pytest.raises(LakeError, match="never appended"):
+        lake.append("run_scores", scores("s", "m"))
+
+
+def test_a_constraint_of_the_table_holds_for_every_writer(lake: Lake) -> None:
+    lake.append("judgments", answers("m", [1]))
+    bad = answers("m", [2]).with_columns(odd=pl.lit(9, dtype=pl.Int32))
+    with pytest.raises(Exception, match="odd"):
+        lake.append("judgments", bad)
+    assert lake.read("judgments").height == 1
+
+
+def test_another_studys_lake_is_refused(lake: Lake) -> None:
+    lake.append("judgments", answers("m", [1]))
+    with pytest.raises(LakeError, match="belongs to the study 'mine', not to 'yours'"):
+        Lake(lake.root, "yours").read("judgments")
+
+
+def test_a_table_that_was_never_written_reads_as_empty(lake: Lake) -> None:
+    assert lake.read("videos").schema == TABLES["videos"].schema
+    assert lake.tables() == []
+
+
+def test_a_scan_keeps_the_version_that_it_was_made_of(lake: Lake) -> None:
+    lake.append("judgments", answers("m", [1]))
+    scan = lake.scan("judgments")
+    lake.append("judgments", answers("m", [2]))
+    assert scan.collect().height == 1
+
+
+def test_a_scan_of_a_partition_reads_its_files_only(lake: Lake) -> None:
+    lake.append("judgments", answers("m", [1]))
+    lake.append("judgments", answers("n", [1]))
+    for file in Path(lake.root).rglob("model=n/*.parquet"):
+        file.unlink()
+    assert lake.scan("judgments", {"model": "m"}).collect().height == 1
+
+
+def test_the_data_version_is_of_the_content_not_of_its_order_or_history(lake: Lake) -> None:
+    frame = answers("m", [1, 2, 3])
+    shuffled = frame.sample(fraction=1, shuffle=True, seed=1)
+    later = frame.with_columns(judged_at=pl.lit(datetime(2027, 1, 1, tzinfo=UTC)).cast(pl.Datetime("us", "UTC")))
+    version = data_version(JUDGMENTS, frame)
+    assert data_version(JUDGMENTS, shuffled) == version
+    assert data_version(JUDGMENTS, later) == version
+    assert data_version(JUDGMENTS, answers("m", [1, 2, 3], odd="a")) != version
+
+
+def _write(root: str, subject: str, times: int) -> None:
+    lake = Lake(root, "mine")
+    for i in range(times):
+        lake.overwrite("run_scores", scores(subject, "m", r=i / times), {"subject": subject, "model": "m"})
+
+
+def test_writers_of_different_partitions_lose_nothing_to_each_other_from_the_first_write_on(lake: Lake) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    writers = [spawn.Process(target=_write, args=(lake.root, f"s{i}", 5)) for i in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [w.exitcode for w in writers] == [0] * 4
+    assert lake.read("run_scores").group_by("subject").len()["len"].to_list() == [3] * 4
+    assert set(lake.read("run_scores")["mean_r"]) == {0.8}
+
+
+def _append_for_ever(root: str) -> None:
+    lake, first = Lake(root, "mine"), 0
+    while True:
+        lake.append("judgments", answers("m", list(range(first, first + 2000))))
+        first += 2000
+
+
+def test_a_writer_killed_at_any_moment_leaves_whole_commits_only(lake: Lake) -> None:
+    lake.append("judgments", answers("m", [10**9]))
+    spawn = multiprocessing.get_context("spawn")
+    for pause in (0.0, 0.02, 0.05):
+        writer = spawn.Process(target=_append_for_ever, args=(lake.root,))
+        before = lake.read("judgments").height
+        writer.start()
+        while lake.read("judgments").height == before:
+            time.sleep(0.05)
+        time.sleep(pause)
+        os.kill(writer.pid or 0, signal.SIGKILL)
+        writer.join()
+        found = lake.read("judgments")
+        assert (found.height - 1) % 2000 == 0
+        assert not found.select(JUDGMENTS.key).is_duplicated().any()
+
+
+def test_tables_say_whose_they_are_and_what_a_row_is(lake: Lake) -> None:
+    lake.append("judgments", answers("m", [1]))
+    metadata = DeltaTable(lake.uri("judgments")).metadata()
+    assert metadata.name == "judgments"
+    assert "mine" in metadata.description
+    assert JUDGMENTS.doc in metadata.description

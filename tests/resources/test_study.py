@@ -1,0 +1,91 @@
+"""The study file: what it accepts, and what it says of a mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from affectlake.errors import StudyError
+from resources.study import load_study
+
+MINIMAL = "name: mine\nstimuli: {manifest: videos.csv}\n"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(folder: Path, text: str) -> str:
+    with pytest.raises(StudyError) as caught:
+        load_study(write(folder, text))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["demo", "blank", "cowen-keltner"])
+def test_every_shipped_study_file_is_valid(kind: str) -> None:
+    assert load_study(Path(__file__).parents[2] / "studies" / f"{kind}.yaml").name
+
+
+def test_what_is_absent_is_not_built(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path, MINIMAL))
+    assert study.subjects == ()
+    assert study.model_names == ()
+    assert study.ratings is None
+
+
+def test_paths_are_relative_to_the_study_file(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path, MINIMAL))
+    assert study.resolve(study.stimuli.manifest) == tmp_path.resolve() / "videos.csv"
+
+
+def test_the_key_null_is_read_as_it_is_written(tmp_path: Path) -> None:
+    assert load_study(write(tmp_path, MINIMAL + "encoding: {null: 7}\n")).encoding.null == 7
+
+
+def test_an_unknown_key_names_its_line_and_the_nearest_known_key(tmp_path: Path) -> None:
+    text = refusal(tmp_path, MINIMAL + "captons: {file: c.csv}\n")
+    assert "study.yaml:3" in text
+    assert "did you mean `captions`?" in text
+
+
+def test_an_unknown_key_inside_a_model_names_the_nearest_key_of_that_agent(tmp_path: Path) -> None:
+    models = "captions: {file: c.csv}\nmodels:\n  - {name: a, agent: text, temprature: 1}\n"
+    text = refusal(tmp_path, MINIMAL + models)
+    assert "study.yaml:5" in text
+    assert "did you mean `temperature`?" in text
+
+
+def test_several_mistakes_are_all_told(tmp_path: Path) -> None:
+    text = refusal(tmp_path, "name: Mine!\nstimuli: {manifst: v.csv}\n")
+    assert "`name`" in text
+    assert "`manifest`" in text
+    assert "line 2" in text
+
+
+def test_a_missing_study_file_says_how_to_write_one(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="affectlake study new"):
+        load_study(tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize("text", ["", "[", "- a\n"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    assert "study.yaml" in refusal(tmp_path, text)
+
+
+def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
+    models = "ratings: {file: r.csv}\nmodels:\n" + "  - {name: a, agent: ratings, scale: category}\n" * 2
+    assert "same name: a" in refusal(tmp_path, MINIMAL + models)
+
+
+def test_a_model_without_its_source_names_the_section_to_add(tmp_path: Path) -> None:
+    text = refusal(tmp_path, MINIMAL + "models:\n  - {name: a, agent: ratings, scale: category}\n")
+    assert "`ratings: {file: ...}`" in text
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "A", "a b", "a|b", "'", "-"])
+def test_a_model_name_that_could_not_be_a_partition_is_refused(tmp_path: Path, name: str) -> None:
+    models = f'ratings: {{file: r.csv}}\nmodels:\n  - {{name: "{name}", agent: ratings, scale: category}}\n'
+    assert "models.0.name" in refusal(tmp_path, MINIMAL + models)
