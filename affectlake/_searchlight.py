@@ -30,7 +30,8 @@ Index = npt.NDArray[np.intp]
 
 CHECKED_CENTRES = 16  # compared with the exact score before a factor is trusted
 TOLERANCE = 3e-4  # of that comparison
-FIRST_RESIDUAL = 0.1  # relative residual of a model's off-diagonal values that the first factor may leave
+GRAM_BLOCKS = 3  # more of them save little and slow the products
+FIRST_RESIDUAL = 0.2  # relative residual of a model's off-diagonal values that the first factor may leave
 
 
 def searchlight(
@@ -144,7 +145,7 @@ class _Light:
 
         part = self.patterns[torch.as_tensor(members, device=self.patterns.device)]
         part -= part.mean(0)
-        length = torch.linalg.vector_norm(part, dim=0)
+        length = part.square().sum(0).sqrt()
         still = length <= 1e-6 * length.max()
         return part.mul_(torch.where(still, 0, 1 / length.clamp(min=1e-30)))
 
@@ -217,12 +218,22 @@ class _Factors:
         pairs = n * (n - 1) / 2
         lengths = unit.square().sum(0)
         total = (unit.sum(1).square().sum() - lengths.sum()) / 2
-        squares = ((unit @ unit.T).square().sum() - lengths.square().sum()) / 2
+        squares = (_gram_energy(unit) - lengths.square().sum()) / 2
         spread = (squares - total.square() / pairs).clamp(min=0).sqrt()
         energy = (self.vectors @ unit.T).square().sum(1) * self.values
         products = torch.zeros(len(self.ranks), device=unit.device).index_add_(0, self.owner, energy)
         products = (products - self.diagonal @ lengths) / 2
         return products / spread if spread > 0 else torch.zeros_like(products)
+
+
+def _gram_energy(unit: Tensor) -> Tensor:
+    """|Z Z'|^2 from the upper blocks: a third less work than the whole product."""
+    step = -(-unit.shape[0] // GRAM_BLOCKS)
+    energy = unit.new_zeros(())
+    for start in range(0, unit.shape[0], step):
+        block = unit[start : start + step] @ unit[start:].T
+        energy += 2 * block.square().sum() - block[:, :step].square().sum()
+    return energy
 
 
 def _factor(hollow: Float, rank: int | None) -> tuple[Float, Float]:

@@ -58,7 +58,7 @@ class Judgments:
     @property
     def total(self) -> float:
         """Number of judgments, repeats counted."""
-        return float(self.counts.sum(dtype=np.float64)) if len(self.counts) > 1 else float(len(self)) * self.counts[0]
+        return float(self.counts.sum(dtype=np.float64)) * (1 if len(self.counts) > 1 else len(self))
 
     def take(self, rows: NDArray[np.int64]) -> Judgments:
         """Return the judgments of ``rows``, in that order."""
@@ -205,11 +205,11 @@ class Batches:
 
     judgments: Judgments
     bounds: NDArray[np.int64]
-    starts: NDArray[np.int64]
+    starts: Ints
     places: Ints
 
     @property
-    def index(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Ints]:
+    def index(self) -> tuple[NDArray[np.int64], Ints, Ints]:
         """The arrays in the order that the kernels take them."""
         return self.bounds, self.starts, self.places
 

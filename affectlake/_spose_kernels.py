@@ -225,9 +225,9 @@ def gradient(W, data, batches, intercepts, result):
 @_compiled
 def index_batches(triplets, bounds, n):
     """List, for every batch and item, the places (3 x triplet + column) where the item stands."""
-    starts = np.zeros((bounds.shape[0] - 1, n + 1), np.int64)
+    starts = np.zeros((bounds.shape[0] - 1, n + 1), np.int32)
     places = np.empty(triplets.shape[0] * 3, np.int32)
-    fill = np.empty(n, np.int64)
+    fill = np.empty(n, np.int32)
     for b in range(bounds.shape[0] - 1):
         start = starts[b]
         for t in range(bounds[b], bounds[b + 1]):

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from affectlake import _spose_cpu as cpu
 from affectlake._spose_data import Batches, Floats, Judgments, batches
+from affectlake._spose_path import choose_l1
 
 
 class Batched:
@@ -100,7 +101,7 @@ def fit_many(
     choosing, fitting = (np.random.default_rng(s) for s in np.random.SeedSequence(seeds[0]).spawn(2))
     history: dict[str, Any] = {}
     if l1 == "auto":
-        choice = cpu.choose_l1(data, dimensions, choosing, say)
+        choice = choose_l1(data, dimensions, choosing, say)
         l1, history["path"] = choice.l1, choice.path
     if weights is None:
         starts = [cpu.start(data.n_items, dimensions, np.random.default_rng(s)).weights for s in seeds]

@@ -23,9 +23,6 @@ Doubles = NDArray[np.float64]
 EMPTY = 0.1
 """A dimension without a weight above this is empty and takes no part (published pruning rule)."""
 
-SAME = 0.5
-"""Dimensions of two runs are taken for the same one in the consensus if they correlate at least so much."""
-
 OVERLAP = 0.4
 """The published recipe drops a dimension that correlates more than this with one kept before."""
 
@@ -149,48 +146,6 @@ def greedy(runs: Sequence[ArrayLike], dimensions_kept: int) -> Kept:
         if not kept or r[k, kept].max() <= OVERLAP:
             kept.append(k)
     return _top(stacked[:, kept], runs, dimensions_kept)
-
-
-def consensus(runs: Sequence[ArrayLike], dimensions_kept: int) -> Kept:
-    """Average the dimensions that runs share, and keep the most reproducible averages.
-
-    The dimension that comes back best over all runs is averaged with its best match (r of at least 0.5) in each other
-    run; matched dimensions are used up, and the next one is taken, so that every run's dimension counts once and none
-    depends on the order of the runs.
-
-    Parameters
-    ----------
-    runs : sequence of float[n_items, d_run]
-        Pruned embeddings.
-    dimensions_kept : int
-    """
-    arrays = [np.asarray(r, np.float32) for r in runs]
-    owner = np.concatenate([np.full(a.shape[1], k) for k, a in enumerate(arrays)])
-    stacked = np.hstack(arrays)
-    if not stacked.shape[1]:
-        return _top(stacked, runs, dimensions_kept)
-    r = correlations(stacked, stacked)
-    free = np.ones(len(owner), bool)
-    averages = []
-    for k in np.argsort(-_leave_own_out(r, owner, len(arrays)), kind="stable"):
-        if not free[k]:
-            continue
-        group = [k]
-        for run in range(len(arrays)):
-            candidates = np.flatnonzero(free & (owner == run))
-            if run != owner[k] and len(candidates) and r[k, candidates].max() >= SAME:
-                group.append(candidates[r[k, candidates].argmax()])
-        free[group] = False
-        averages.append(stacked[:, sorted(group)].mean(axis=1))
-    return _top(np.stack(averages, axis=1), runs, dimensions_kept)
-
-
-def _leave_own_out(r: Doubles, owner: NDArray[np.int64], n_runs: int) -> Doubles:
-    """Mean Fisher z of each dimension's best match in the runs that it does not come from."""
-    best = np.stack([r[:, owner == k].max(axis=1, initial=0) for k in range(n_runs)], axis=1)
-    z = np.arctanh(np.clip(best, -_ALMOST_ONE, _ALMOST_ONE))
-    z[np.arange(len(owner)), owner] = 0
-    return np.asarray(z.sum(axis=1))
 
 
 def _top(weights: Floats, runs: Sequence[ArrayLike], dimensions_kept: int) -> Kept:

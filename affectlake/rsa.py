@@ -6,7 +6,7 @@ Regions here, spheres in `_searchlight`. What does not belong here: how a model'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,11 +15,15 @@ import numpy.typing as npt
 
 from affectlake._searchlight import searchlight
 from affectlake.errors import InputError
+from affectlake.statistics import permutation_p
 
-__all__ = ["RoiTest", "brain_rsm", "roi", "roi_test", "searchlight"]
+__all__ = ["RoiTest", "brain_rsm", "roi", "roi_test", "roi_tests", "searchlight"]
 
 Float = npt.NDArray[np.float64]
 Method = Literal["pearson", "spearman"]
+
+STACK_BYTES = 512e6  # of regions' similarities held at a time
+TIE = 1e-6  # a permutation that rounding in float32 puts below the same arrangement counts as equal
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,9 @@ def roi(
     -----
     Kriegeskorte et al. 2008, Front. Syst. Neurosci. 2:4.
     """
-    brain, model, basis = _sides(model_rsm, responses, method, controls)
+    brain = _ranks_of(brain_rsm(responses), method)
+    model = _ranks_of(_similarities(model_rsm, len(brain)), method)
+    basis = _control_basis([_ranks_of(_similarities(m, len(brain)), method) for m in controls])
     upper = np.triu_indices(len(brain), 1)
     return _correlation(_residual(brain[upper], basis), _residual(model[upper], basis))
 
@@ -121,15 +127,53 @@ def roi_test(
     null: int = 1000,
     seed: int = 0,
 ) -> RoiTest:
-    """`roi` with a permutation test: the region's stimuli are exchanged against the model's.
+    """`roi` with a permutation test: `roi_tests` of one model and one region.
 
     Parameters
     ----------
     model_rsm, responses, method, controls
         As in `roi`.
+    null, seed
+        As in `roi_tests`.
+
+    Raises
+    ------
+    InputError
+        As in `roi_tests`.
+    """
+    tests = roi_tests({"": model_rsm}, {"": responses}, method=method, controls=controls, null=null, seed=seed)
+    return tests["", ""]
+
+
+def roi_tests(
+    model_rsms: Mapping[str, npt.ArrayLike],
+    responses: Mapping[str, npt.ArrayLike],
+    *,
+    method: Method = "pearson",
+    controls: Sequence[npt.ArrayLike] = (),
+    null: int = 1000,
+    seed: int = 0,
+) -> dict[tuple[str, str], RoiTest]:
+    """Test every model in every region: the stimuli of the regions are exchanged against the models'.
+
+    All models and regions see the same permutations, so a permuted model is compared with all regions in one product.
+
+    Parameters
+    ----------
+    model_rsms : dict of str to float[n, n]
+        Similarities by model, of the same stimuli.
+    responses : dict of str to float[n, v]
+        Responses by region, in the same order of stimuli.
+    method, controls
+        As in `roi`.
     null : int
-        Permutations, the same ones for every region and model of as many stimuli and the same ``seed``.
+        Permutations.
     seed : int
+        Of the permutations; the same for any models and regions of as many stimuli.
+
+    Returns
+    -------
+    dict of (model, region) to RoiTest
 
     Raises
     ------
@@ -142,43 +186,74 @@ def roi_test(
     Comput. Biol. 10:e1003553, "Statistical inference"). With controls, the model's residual is exchanged.
     """
     if null < 1:
-        raise InputError(f"{null} permutations were asked for", where="rsa.roi_test", remedy="Ask for at least one")
-    brain, model, basis = _sides(model_rsm, responses, method, controls)
-    n = len(brain)
+        raise InputError(f"{null} permutations were asked for", where="rsa.roi_tests", remedy="Ask for at least one")
+    regions = list(responses)
+    at_once = max(1, int(STACK_BYTES / 4 / np.asarray(responses[regions[0]]).shape[0] ** 2)) if regions else 1
+    tests: dict[tuple[str, str], RoiTest] = {}
+    for start in range(0, len(regions), at_once):
+        part = {name: responses[name] for name in regions[start : start + at_once]}
+        tests |= _tests(model_rsms, part, method, controls, null, seed)
+    return tests
+
+
+def _tests(
+    model_rsms: Mapping[str, npt.ArrayLike],
+    responses: Mapping[str, npt.ArrayLike],
+    method: Method,
+    controls: Sequence[npt.ArrayLike],
+    null: int,
+    seed: int,
+) -> dict[tuple[str, str], RoiTest]:
+    """`roi_tests` of as many regions as are held at a time."""
+    brains = {name: _ranks_of(brain_rsm(y), method) for name, y in responses.items()}
+    n = len(next(iter(brains.values())))
+    models = {name: _ranks_of(_similarities(m, n), method) for name, m in model_rsms.items()}
+    basis = _control_basis([_ranks_of(_similarities(m, n), method) for m in controls])
     upper = np.triu_indices(n, 1)
-    fixed = _standard(_residual(brain[upper], basis))
-    moving = np.zeros((n, n))
-    moving[upper] = _standard(_residual(model[upper], basis))
-    moving += moving.T
-    full = np.zeros((n, n), dtype=np.float32)
-    full[upper] = fixed
-    observed = float(moving[upper] @ fixed)
+    fixed = np.zeros((len(brains), n, n), dtype=np.float32)
+    for square, brain in zip(fixed, brains.values(), strict=True):
+        square[upper] = _standard(_residual(brain[upper], basis))
+    moving = np.zeros((len(models), n, n), dtype=np.float32)
+    for square, model in zip(moving, models.values(), strict=True):
+        square[upper] = _standard(_residual(model[upper], basis))
+    observed = moving.reshape(len(models), -1) @ fixed.reshape(len(brains), -1).T
+    moving += moving.transpose(0, 2, 1)
     rng = np.random.default_rng(seed)
-    drawn = np.empty(null)
-    narrow = moving.astype(np.float32)
+    drawn = np.empty((null, len(models), len(brains)))
     for k in range(null):
         order = rng.permutation(n)
-        drawn[k] = np.vdot(full, narrow[order][:, order])
-    return RoiTest(observed, float((1 + (drawn >= observed - 1e-6).sum()) / (1 + null)), drawn)
+        exchanged = moving[:, order][:, :, order].reshape(len(models), -1)
+        drawn[k] = exchanged @ fixed.reshape(len(brains), -1).T
+    p = permutation_p(observed - TIE, drawn)
+    return {
+        (model, region): RoiTest(float(observed[i, j]), float(p[i, j]), drawn[:, i, j].copy())
+        for i, model in enumerate(models)
+        for j, region in enumerate(brains)
+    }
 
 
-def _sides(
-    model_rsm: npt.ArrayLike, responses: npt.ArrayLike, method: Method, controls: Sequence[npt.ArrayLike]
-) -> tuple[Float, Float, Float | None]:
-    """Both similarity matrices (ranked for Spearman) and an orthonormal basis of the controls."""
-    brain = brain_rsm(responses)
-    model, *others = (_similarities(m, len(brain)) for m in (model_rsm, *controls))
-    upper = np.triu_indices(len(brain), 1)
-    if method == "spearman":
-        brain, model = _ranked(brain, upper), _ranked(model, upper)
-        others = [_ranked(m, upper) for m in others]
-    elif method != "pearson":
+def _ranks_of(matrix: Float, method: Method) -> Float:
+    """The similarities, or for Spearman the ranks of the upper triangle in both triangles."""
+    if method == "pearson":
+        return matrix
+    if method != "spearman":
         raise InputError(f"unknown method {method!r}", where="rsa.roi", remedy="Use pearson or spearman")
-    if not others:
-        return brain, model, None
-    centred = np.stack([m[upper] - m[upper].mean() for m in others], axis=1)
+    from scipy.stats import rankdata
+
+    upper = np.triu_indices(len(matrix), 1)
+    ranks = np.zeros_like(matrix)
+    ranks[upper] = rankdata(matrix[upper])
+    return np.asarray(ranks + ranks.T)
+
+
+def _control_basis(controls: Sequence[Float]) -> Float | None:
+    """Orthonormal columns that span the controls' centred triangles."""
+    if not controls:
+        return None
+    upper = np.triu_indices(len(controls[0]), 1)
+    centred = np.stack([m[upper] - m[upper].mean() for m in controls], axis=1)
     left, singular, _ = np.linalg.svd(centred, full_matrices=False)
-    return brain, model, left[:, singular > 1e-10 * max(1e-300, singular[0])]
+    return np.asarray(left[:, singular > 1e-10 * max(1e-300, singular[0])])
 
 
 def _similarities(matrix: npt.ArrayLike, n: int) -> Float:
@@ -194,14 +269,6 @@ def _similarities(matrix: npt.ArrayLike, n: int) -> Float:
     if not np.allclose(square, square.T, rtol=1e-4, atol=1e-5 * max(1e-300, float(np.abs(square).max()))):
         raise InputError("similarities are not symmetric", where="rsa", remedy="Average the matrix with its transpose")
     return square
-
-
-def _ranked(matrix: Float, upper: tuple[npt.NDArray[np.intp], ...]) -> Float:
-    from scipy.stats import rankdata
-
-    ranks = np.zeros_like(matrix)
-    ranks[upper] = rankdata(matrix[upper])
-    return np.asarray(ranks + ranks.T)
 
 
 def _residual(triangle: Float, basis: Float | None) -> Float:

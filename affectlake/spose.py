@@ -19,19 +19,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from affectlake._spose_cpu import (
-    ALIVE,
-    ENOUGH,
-    WIDE,
-    State,
-    batch_size,
-    choose_l1,
-    descend,
-    evaluate,
-    start,
-    warm_start,
-)
-from affectlake._spose_data import HARD, NOWHERE, ONCE, Floats, Ints, Judgments, check_triplets, judgments
+from affectlake._spose_cpu import ALIVE, WIDE, State, batch_size, descend, start, warm_start
+from affectlake._spose_data import Floats, Ints, Judgments, judgments
+from affectlake._spose_path import ENOUGH, choose_l1
+from affectlake._spose_predict import accuracy, cross_entropy, embedding, objective, predict, probabilities, ties
 from affectlake.errors import DeviceError, InputError
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -226,7 +217,7 @@ def fit_reproducible(
     dimensions: int = 100,
     l1: float | Literal["auto"] = "auto",
     seed: int = 0,
-    method: Literal["consensus", "greedy"] = "consensus",
+    method: Literal["refit", "greedy"] = "refit",
     probabilities: ArrayLike | None = None,
     counts: ArrayLike | None = None,
     device: Device = "auto",
@@ -247,9 +238,10 @@ def fit_reproducible(
         As in ``fit``.
     seed : int
         The runs take the seeds ``seed``, ``seed + 1``, ...
-    method : {"consensus", "greedy"}
-        "consensus" averages matched dimensions over runs and refits from there; "greedy" is the published recipe
-        (METHOD.md section 3): dimensions of all runs, none that correlates above 0.4 with one kept before.
+    method : {"refit", "greedy"}
+        "greedy" is the published recipe (METHOD.md section 3): the dimensions of all runs, none that correlates above
+        0.4 with one kept before, the most reproducible ones. "refit" fits the dimensions so kept once more, together:
+        they come from different runs and have not seen each other (``benchmarks/spose_reproducibility.py``).
 
     Returns
     -------
@@ -274,10 +266,9 @@ def fit_reproducible(
     runs = _runs(data, dimensions, l1, seed, seeds, resolve_device(device), lacks, say)
     first = runs[0]
     found = [r.weights for r in runs]
-    kept = matching.greedy(found, dimensions_kept) if method == "greedy" else matching.consensus(found, dimensions_kept)
-    weights = kept.weights
+    weights = matching.greedy(found, dimensions_kept).weights
     history = dict(first.history)
-    if method == "consensus" and weights.shape[1]:
+    if method == "refit" and weights.shape[1]:
         refit = _fit_cpu(data, weights.shape[1], first.l1, seed, weights, lacks, lambda done, text: None)
         weights, history["refit"] = refit.weights, refit.history["loss"]
     scores = matching.reproducibility(weights, found)
@@ -325,108 +316,6 @@ def _runs(
         return [first, *pool.map(one, range(1, seeds))]
 
 
-def accuracy(weights: ArrayLike, triplets: ArrayLike) -> float:
-    """Share of triplets whose odd one out (last column) the embedding predicts.
-
-    Parameters
-    ----------
-    weights : float[n_items, d]
-    triplets : int[n, 3]
-        The odd one last.
-
-    Returns
-    -------
-    float
-        A tie at the top counts as wrong; NaN without triplets.
-
-    Notes
-    -----
-    Ties are wrong as in VICE (METHOD.md section 3); the published SPoSE program counts a two-way tie in favour of the
-    kept pair, which flatters an embedding with many zeros.
-    """
-    verdicts = _score(weights, triplets)[1]
-    return float((verdicts == 1).mean()) if len(verdicts) else float("nan")
-
-
-def ties(weights: ArrayLike, triplets: ArrayLike) -> int:
-    """Count the triplets whose prediction ties at the top; ``accuracy`` counts them as wrong."""
-    return int((_score(weights, triplets)[1] == -1).sum())
-
-
-def predict(weights: ArrayLike, triplets: ArrayLike) -> Ints:
-    """Return the item predicted to be the odd one of each triplet, int32[n]; -1 where the top two tie."""
-    w, rows = _embedding(weights), np.asarray(triplets)
-    rows = check_triplets(rows, len(w))
-    result = np.full(len(rows), -1, np.int32)
-    for k, turn in enumerate(([1, 2, 0], [2, 0, 1], [0, 1, 2])):
-        result[_score(w, np.ascontiguousarray(rows[:, turn]))[1] == 1] = -2 - k
-    for k in range(3):
-        chosen = result == -2 - k
-        result[chosen] = rows[chosen, k]
-    return result
-
-
-def probabilities(weights: ArrayLike, triplets: ArrayLike) -> Floats:
-    """Return the probability that each column is the odd one, float32[n, 3].
-
-    Parameters
-    ----------
-    weights : float[n_items, d]
-    triplets : int[n, 3]
-        Items in any order.
-    """
-    w = _embedding(weights)
-    rows = check_triplets(triplets, len(w))
-    result = np.empty((len(rows), 3), np.float32)
-    for k, turn in enumerate(([1, 2, 0], [2, 0, 1], [0, 1, 2])):
-        result[:, k] = np.exp(-_score(w, np.ascontiguousarray(rows[:, turn]))[0])
-    return result
-
-
-def cross_entropy(weights: ArrayLike, triplets: ArrayLike) -> float:
-    """Mean cross-entropy (nats a judgment) of judgments whose odd one stands last; NaN without triplets."""
-    losses = _score(weights, triplets)[0]
-    return float(losses.mean(dtype=np.float64)) if len(losses) else float("nan")
-
-
-def objective(
-    weights: ArrayLike,
-    triplets: ArrayLike,
-    *,
-    l1: float,
-    probabilities: ArrayLike | None = None,
-    counts: ArrayLike | None = None,
-) -> tuple[float, Floats]:
-    """Value and gradient of what ``fit`` minimises, over all judgments at once.
-
-    Parameters
-    ----------
-    weights : float[n_items, d]
-        Non-negative.
-    triplets, probabilities, counts
-        As in ``fit``.
-    l1 : float
-
-    Returns
-    -------
-    value : float
-        Mean cross-entropy plus ``l1 / n_items`` times the sum of the weights.
-    gradient : float32[n_items, d]
-        Its derivative (at zero: from the right).
-    """
-    from affectlake import _spose_kernels as kernels
-    from affectlake._spose_data import Batches
-
-    w = _embedding(weights)
-    data = judgments(triplets, len(w), probabilities=probabilities, counts=counts)
-    bounds = np.array([0, len(data)], np.int64)
-    batch = Batches(data, bounds, *kernels.index_batches(data.triplets, bounds, len(w)))
-    gradient = np.empty_like(w)
-    kernels.gradient(w, data.data, batch.index, np.zeros(3, np.float32), gradient)
-    value = float(evaluate(w, data)[0].sum(dtype=np.float64) / data.total) + l1 / len(w) * float(np.abs(w).sum())
-    return value, np.asarray(gradient / np.float32(data.total) + np.float32(l1 / len(w)), np.float32)
-
-
 def appearances(triplets: ArrayLike, n_items: int) -> Ints:
     """Count the judgments that contain each item, int32[n_items]."""
     return np.bincount(np.asarray(triplets).ravel(), minlength=n_items).astype(np.int32)
@@ -453,24 +342,8 @@ def resolve_device(device: Device) -> Literal["cpu", "cuda"]:
     return "cpu"
 
 
-def _score(weights: ArrayLike, triplets: ArrayLike) -> tuple[Floats, NDArray[np.int8]]:
-    w = _embedding(weights)
-    rows = check_triplets(triplets, len(w))
-    return evaluate(w, Judgments(rows, HARD, ONCE, NOWHERE, len(w)))
-
-
-def _embedding(weights: ArrayLike) -> Floats:
-    w = np.ascontiguousarray(weights, np.float32)
-    if w.ndim != 2 or not np.isfinite(w).all():
-        raise InputError(
-            f"weights must be a finite matrix of shape (items, dimensions), not of shape {w.shape}",
-            remedy="Give one row an item; a NaN in it says that the embedding was not fitted to the end",
-        )
-    return w
-
-
 def _check_weights(weights: ArrayLike, n_items: int) -> Floats:
-    w = _embedding(weights)
+    w = embedding(weights)
     if len(w) > n_items or not w.shape[1] or (w < 0).any():
         raise InputError(
             f"cannot start from weights of shape {w.shape} for {n_items} items",

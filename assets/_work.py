@@ -63,7 +63,7 @@ class Work:
         partition = {"stage": stage, "partition": name}
         if frame.height or self.lake.scan("exclusions", partition).head(1).collect().height:
             self.lake.prepare()
-            self.lake.overwrite("exclusions", frame, partition, run_id=self.context.run_id)
+            self.lake.overwrite("exclusions", frame, partition, run_id=self.context.run.run_id)
         return {f"left_out_{reason}": exclusions.total(reason) for reason in sorted(set(frame["reason"]))}
 
     def result(self, table: str, frame: pl.DataFrame, metadata: Metadata | None = None) -> dg.MaterializeResult[Any]:
@@ -78,7 +78,7 @@ class Work:
         frame = self.lake.read(table, self.key)
         content = data_version(TABLES[table], frame)
         version = self.lake.version(table) or 0
-        record(self.lake, table, self.key, self.made_from(), content, frame.height, version, self.context.run_id)
+        record(self.lake, table, self.key, self.made_from(), content, frame.height, version, self.context.run.run_id)
         shown = written(self.lake, table, frame, version, partitioned=bool(self.key))
         return dg.MaterializeResult(
             asset_key=table, data_version=dg.DataVersion(content), metadata={**shown, **(metadata or {})}

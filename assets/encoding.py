@@ -109,7 +109,7 @@ def rsa_scores(
         similar = predicted_rsm(scene.vectors) if learnt else brain_rsm(scene.vectors)
         for roi, columns in scene.regions().items():
             if columns.size >= 2:
-                test = roi_test(similar, scene.responses[:, columns], null=work.study.encoding.null or 1)
+                test = roi_test(similar, scene.responses[:, columns], null=max(work.study.encoding.null, 1))
                 rows.append({"roi": roi, "n_voxels": columns.size, "rho": test.rho, "p": test.p})
     frame = pl.DataFrame(rows, schema={"roi": pl.String, "n_voxels": pl.Int32, "rho": pl.Float64, "p": pl.Float64})
     frame = frame.with_columns(

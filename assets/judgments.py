@@ -43,6 +43,10 @@ def _ask(work: Work, triplets: pl.DataFrame, progress: ProgressResource) -> dict
     agent = agent_of(work, model)
     questions = unanswered(asked(agent, model, triplets, work.study.triplets.seed), work)
     accepted = failed = done = 0
+    if questions.is_empty():
+        return {"asked": 0}
+    with progress.track(work.context, f"{model.name} gets ready") as advance:
+        agent.prepare(advance)
     with progress.track(work.context, f"{model.name} judges") as advance:
 
         def more(n: int) -> None:
@@ -51,8 +55,8 @@ def _ask(work: Work, triplets: pl.DataFrame, progress: ProgressResource) -> dict
             advance(done, questions.height)
 
         for answers in agent.judge(questions, more):
-            accepted += work.lake.append("judgments", answers.judgments, work.context.run_id)
-            failed += work.lake.append("attempts", answers.attempts, work.context.run_id)
+            accepted += work.lake.append("judgments", answers.judgments, work.context.run.run_id)
+            failed += work.lake.append("attempts", answers.attempts, work.context.run.run_id)
     return {"asked": questions.height, "accepted": accepted, "attempts_failed": failed}
 
 
@@ -62,5 +66,5 @@ def _take_over(work: Work, model: RecordedModel) -> dict[str, int]:
 
     left_out = Exclusions()
     rows = recorded_judgments(model, stimuli(work), work.study, left_out)
-    accepted = work.lake.append("judgments", rows, work.context.run_id)
+    accepted = work.lake.append("judgments", rows, work.context.run.run_id)
     return {"asked": 0, "accepted": accepted, **work.exclude(left_out)}

@@ -105,7 +105,10 @@ JUDGMENTS = Recipe(
     outputs=("judgments", "attempts"),
     inputs=("videos", "captions", "ratings", "frames", "triplets"),
     code=("affectlake.triplets",),
-    settings=lambda study, key: study.model(key["model"]).model_dump(mode="json", exclude={"control"}),
+    settings=lambda study, key: [
+        study.model(key["model"]).model_dump(mode="json", exclude={"control"}),
+        study.captions.use if study.captions and study.model(key["model"]).agent == "text" else None,
+    ],
     files=_files("models.{model}.file", "models.{model}.ids"),  # type: ignore[arg-type]
     uses=_judging_inputs,
     applies=lambda study: bool(study.models),
@@ -139,7 +142,7 @@ RSA = Recipe(
     outputs=("rsa_scores",),
     inputs=("responses", "voxels", "embeddings", "videos", "captions"),
     code=("affectlake.rsa", "affectlake.similarity", "affectlake.statistics"),
-    settings=_scored,
+    settings=lambda study, key: [study.encoding.null, _scored(study, key)],
     uses=_score_inputs,
     applies=lambda study: study.brain is not None and bool(study.models),
 )

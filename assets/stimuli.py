@@ -87,7 +87,7 @@ def frames(
                     left_out.add(path, "unreadable", f"{clip['video_id']}: {error.what}")
                     continue
                 rows += [(clip["sha256"], i, time_s, jpeg) for i, (time_s, jpeg) in enumerate(sampled)]
-            work.lake.append("frames", pl.DataFrame(rows, schema=FRAMES_TABLE.schema, orient="row"), context.run_id)
+            work.lake.append("frames", pl.DataFrame(rows, schema=FRAMES_TABLE.schema, orient="row"), context.run.run_id)
             advance(min(start + _CLIPS_A_COMMIT, todo.height), todo.height)
     return work.appended("frames", {"clips_sampled": todo.height, **work.exclude(left_out)})
 

@@ -28,5 +28,5 @@ def triplets(context: dg.AssetExecutionContext, lake: LakeResource, videos: pl.L
         panel=wanted.panel,
         seed=wanted.seed,
     )
-    added = work.lake.append("triplets", wave, context.run_id)
+    added = work.lake.append("triplets", wave, context.run.run_id)
     return work.appended("triplets", {"added": added})

@@ -66,12 +66,13 @@ def main():
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     _, wall, cpu = timed(lambda: cross_validate(x, y, runs))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) * 1024
-    mine = cross_validate(x, y, runs, predicted=True)
+    few = y[:, :: max(1, args.targets // 1000)]  # a target's predictions do not depend on the others
+    mine = cross_validate(x, few, runs, predicted=True)
     fold = mine.fold_by_run[runs]
     theirs, peer_wall, peer_cpu = timed(lambda: himalaya(x, y, fold, args.peer_folds, ALPHAS))
     scale = FOLDS / args.peer_folds
     done = fold < args.peer_folds
-    equal = (np.abs(theirs[done] - mine.predicted[done]).max(0) < 1e-3).mean()
+    equal = (np.abs(theirs[done][:, :: max(1, args.targets // 1000)] - mine.predicted[done]).max(0) < 1e-3).mean()
     print(f"{args.features} features x {args.targets} targets, {len(x)} rows, {FOLDS} nested folds")
     print(f"affectlake {wall:8.2f} s wall {cpu:8.2f} s processor; beyond data {grown / y.nbytes:.2f} x the responses")
     print(

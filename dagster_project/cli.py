@@ -194,11 +194,11 @@ def ui(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
 ) -> None:
     """Serve the Dagster user interface of the study on this machine only."""
-    from dagster_project.runner import prepare_home
+    from dagster_project.runner import HOME_VARIABLE, prepare_home
     from resources.study import STUDY_VARIABLE
 
     study, _ = _open()
-    prepare_home(study)
+    os.environ[HOME_VARIABLE] = str(prepare_home(study))
     os.environ[STUDY_VARIABLE] = str(study.path)
     workspace = Path(__file__).parent.parent / "workspace.yaml"
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]

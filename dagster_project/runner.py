@@ -47,16 +47,14 @@ def prepare_home(study: Study) -> Path:
     settings = home / "dagster.yaml"
     if not settings.exists():
         settings.write_text(files("dagster_project").joinpath("dagster.yaml").read_text(encoding="utf-8"))
-    os.environ[HOME_VARIABLE] = str(home)
     return home
 
 
 def bring_up_to_date(study: Study, lake: Lake, selection: Selection, console: Console) -> Outcome:
     """Compute what is missing or stale of the selection, and nothing else."""
     lake.prepare()
-    prepare_home(study)
     outcome = Outcome()
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.from_config(str(prepare_home(study))) as instance:
         fail_dead_runs(instance)
         launcher = _Launcher(study, instance)
         with _bars(console) as bars:

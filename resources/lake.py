@@ -81,9 +81,18 @@ class _HashSink:
 
 def data_version(table: Table, frame: pl.DataFrame) -> str:
     """Hash of what the rows say, whatever their order and without the columns that say how they came to be."""
-    columns = [c.name for c in table.columns if c.name not in table.volatile]
+    columns = [c for c in table.columns if c.name not in table.volatile]
+    ordered = frame.select(c.name for c in columns).sort(table.key)
+    # a null's own bytes are whatever stood there before, so numbers are hashed as their mask and their values
+    masks = [pl.col(c.name).is_null().alias(f"{c.name} is null") for c in columns if c.nullable]
+    values = [pl.col(c.name).fill_null(0) if c.nullable and c.dtype.is_numeric() else pl.col(c.name) for c in columns]
     sink = _HashSink()
-    frame.select(columns).sort(table.key).rechunk().write_ipc_stream(sink, compression="uncompressed")  # type: ignore[call-overload]
+    # the oldest layout has strings in row order; the newer one refers into buffers, whose order is history
+    ordered.select(*values, *masks).rechunk().write_ipc_stream(
+        sink,  # type: ignore[call-overload]
+        compression="uncompressed",
+        compat_level=pl.CompatLevel.oldest(),
+    )
     return sink.hash.hexdigest()
 
 

@@ -1,0 +1,1 @@
+"""Readers of files that users have: one module a format."""

@@ -76,6 +76,9 @@ class LocalAgent(ABC):
         """Items that the agent can perceive, sorted, int32[n]."""
         return self._items
 
+    def prepare(self, progress: Callable[[int, int], None]) -> None:  # noqa: B027 - most have nothing to prepare
+        """Nothing has to be done before the first question, unless an agent says otherwise."""
+
     def stimulus_version(self, triplets: IntArray) -> pl.Series:
         """One version for all triplets: all its answers come from one table, and asking again costs seconds."""
         return pl.repeat(self._stimuli, len(triplets), dtype=pl.String, eager=True).rename("stimulus_version")

@@ -70,6 +70,10 @@ class Agent(Protocol):
         """Version of what is shown for each triplet (items, int32[n, 3]): a change makes it a new question."""
         ...
 
+    def prepare(self, progress: Callable[[int, int], None]) -> None:
+        """Do what has to be done once before the first question; ``progress`` is told ``(done, total)``."""
+        ...
+
     def judge(self, questions: pl.DataFrame, progress: Callable[[int], None]) -> Iterator[Answers]:
         """Answer ``questions`` (schema ``QUESTIONS``) in chunks; ``progress`` is told how many more are done.
 

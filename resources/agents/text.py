@@ -61,6 +61,10 @@ class TextAgent(LocalAgent):
         self._vectors: Float32s | None = None
         self._pairs: Pairs | None = None
 
+    def prepare(self, progress: Callable[[int, int], None]) -> None:
+        """Embed the captions."""
+        self.embed(progress)
+
     def embed(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Float32s:
         """Vectors of the captions, computed once.
 

@@ -71,7 +71,18 @@ def test_a_planted_effect_is_significant(method):
     model, responses = planted()
     test = rsa.roi_test(model, responses, method=method, null=199)
     assert test.p == 1 / 200
-    assert test.rho == pytest.approx(rsa.roi(model, responses, method=method), abs=1e-9)
+    assert test.rho == pytest.approx(rsa.roi(model, responses, method=method), abs=1e-6)
+
+
+def test_many_models_and_regions_are_tested_as_each_alone(monkeypatch):
+    models = {name: planted(seed)[0] for seed, name in enumerate("ab")}
+    regions = {name: planted(seed)[1] for seed, name in enumerate("xyz")}
+    monkeypatch.setattr(rsa, "STACK_BYTES", 2 * 4 * 40**2)  # two regions at a time
+    together = rsa.roi_tests(models, regions, null=30, seed=1, controls=[planted(9)[0]])
+    assert len(together) == 6
+    alone = rsa.roi_test(models["b"], regions["z"], null=30, seed=1, controls=[planted(9)[0]])
+    assert together["b", "z"].rho == pytest.approx(alone.rho, abs=1e-6)
+    np.testing.assert_allclose(together["b", "z"].null, alone.null, atol=1e-6)
 
 
 @pytest.mark.parametrize("draws", [60, pytest.param(500, marks=pytest.mark.long)])

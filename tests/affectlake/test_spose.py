@@ -284,13 +284,18 @@ def test_cuda_is_refused_where_there_is_none(answers):
 
 def test_the_cuda_engine_finds_the_same_dimensions(answers, fitted, monkeypatch):
     """Runs the PyTorch engine on the processor, briefly; the next test runs it where it belongs."""
+    import torch
+
     from affectlake import _spose_cpu, _spose_torch
     from affectlake._spose_data import judgments
 
     monkeypatch.setattr(_spose_cpu, "STEPS", 400)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # threads that wait for each other on a busy machine took a minute here
     states, l1, _ = _spose_torch.fit_many(
         judgments(answers, N), 20, fitted.l1, [0, 1], lambda done, text: None, device="cpu"
     )
+    torch.set_num_threads(threads)
     assert l1 == fitted.l1
     for state in states:
         assert (recovered(spose.prune(state.weights), fitted.weights[:, :6]) > 0.9).sum() >= 5

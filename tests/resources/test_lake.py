@@ -187,6 +187,42 @@ def test_the_data_version_is_of_the_content_not_of_its_order_or_history(lake: La
     assert data_version(JUDGMENTS, answers("m", [1, 2, 3], odd="a")) != version
 
 
+def test_the_data_version_of_texts_and_nulls_is_of_their_values(lake: Lake) -> None:
+    contract = TABLES["attempts"]
+    rows = [
+        ("m", f"key {i}", 0, i, "abc", 0, "p", "s", "refused", True, f"a rather long answer, number {i}")
+        for i in range(50)
+    ]
+    names = contract.schema.names()[:11]
+    frame = pl.DataFrame(rows, schema={n: contract.schema[n] for n in names}, orient="row").with_columns(
+        tokens_in=pl.lit(None, dtype=pl.Int32),
+        tokens_out=pl.lit(None, dtype=pl.Int32),
+        cost_usd=pl.lit(None, dtype=pl.Float64),
+        attempted_at=pl.lit(datetime(2026, 1, 1, tzinfo=UTC)).cast(pl.Datetime("us", "UTC")),
+    )
+    scores = TABLES["voxel_scores"]
+    some = pl.DataFrame(
+        {
+            "subject": "s",
+            "model": "m",
+            "voxel": range(50),
+            "r": 0.5,
+            "alpha": 1.0,
+            "p": [i / 50 for i in range(50)],
+            "q": 0.5,
+        }
+    ).with_columns(pl.when(pl.col("voxel") % 3 > 0).then("p").alias("p"))
+    some = some.select(pl.col(c).cast(t) for c, t in scores.schema.items())
+    for table, content in ((contract, frame), (scores, some)):
+        version = data_version(table, content)
+        for seed in range(5):
+            assert data_version(table, content.sample(fraction=1, shuffle=True, seed=seed)) == version
+        lake.append(table.name, content) if table.append else lake.overwrite(
+            table.name, content, {"subject": "s", "model": "m"}
+        )
+        assert data_version(table, lake.read(table.name)) == version
+
+
 def _write(root: str, subject: str, times: int) -> None:
     lake = Lake(root, "mine")
     for i in range(times):

@@ -1,0 +1,100 @@
+"""SQL over the lake: it answers questions and can do nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import sql
+from affectlake.errors import LakeError
+from affectlake.tables import ENCODING_SCORES
+from resources.lake import Lake
+from resources.query import query
+
+
+def region(subject: str, model: str, roi: str, r: float | None, q: float | None) -> dict[str, object]:
+    row: dict[str, object] = dict.fromkeys(ENCODING_SCORES.schema)
+    counts = {"n_stimuli": 40, "n_voxels": 9, "n_scored": 9, "n_dropped": 0, "n_constant_prediction": 0}
+    stamps = {"code_version": "c", "source_versions": "{}", "coverage": 1.0}
+    return {**row, **counts, **stamps, "subject": subject, "model": model, "roi": roi, "mean_r": r, "q": q}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    lake = Lake(str(tmp_path / "lake"), "mine")
+    for subject, r in (("s1", 0.2), ("s2", 0.4)):
+        rows = [region(subject, "m", "amygdala", r, 0.01), region(subject, "m", "motor", None, None)]
+        frame = pl.DataFrame(rows, schema=ENCODING_SCORES.schema)
+        lake.overwrite("encoding_scores", frame, {"subject": subject, "model": "m"})
+    return lake
+
+
+def test_the_leaderboard_counts_subjects_that_were_scored_and_not_the_others(lake: Lake) -> None:
+    found = query(lake, sql.read("leaderboard")).select("roi", "n_subjects", "mean_r", "n_significant").rows()
+    assert found[0][:2] == ("amygdala", 2)
+    assert found[0][2] == pytest.approx(0.3)
+    assert found[0][3] == 2
+    assert found[1] == ("motor", 0, None, 0)
+
+
+@pytest.mark.parametrize("name", sql.names())
+def test_every_named_query_answers_on_a_lake_without_tables(tmp_path: Path, name: str) -> None:
+    assert query(Lake(str(tmp_path), "mine"), sql.read(name)).height == 0
+
+
+def test_a_name_that_is_not_there_lists_those_that_are() -> None:
+    with pytest.raises(LakeError, match="leaderboard"):
+        sql.read("../secrets")
+
+
+def test_parameters_are_bound_not_pasted(lake: Lake) -> None:
+    statement = "SELECT count(*) FROM encoding_scores WHERE subject = ?"
+    assert query(lake, statement, ["s1"]).item() == 2
+    assert query(lake, statement, ["s1' OR '1'='1"]).item() == 0
+
+
+HOSTILE = [
+    "SELECT * FROM read_text('{secret}')",
+    "SELECT * FROM read_csv('{secret}')",
+    "SELECT * FROM '{secret}'",
+    "SELECT * FROM glob('/*')",
+    "COPY (SELECT 1) TO '{target}'",
+    "ATTACH '{target}' AS other",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "SET enable_external_access = true",
+    "PRAGMA database_list",
+    "CREATE TABLE t AS SELECT 1",
+    "DROP TABLE encoding_scores",
+    "SELECT 1; SELECT 2",
+    "EXPORT DATABASE '{target}'",
+    "SELECT * FROM os_environ",
+    "SELECT getenv('HOME')",
+    "not sql at all",
+    "",
+]
+
+
+@pytest.mark.parametrize("statement", HOSTILE)
+def test_hostile_sql_reads_and_writes_nothing_outside(lake: Lake, tmp_path: Path, statement: str) -> None:
+    secret, target = tmp_path / "secret.csv", tmp_path / "target"
+    secret.write_text("canary\n")
+    with pytest.raises(LakeError) as caught:
+        query(lake, statement.format(secret=secret, target=target))
+    assert "\n" not in str(caught.value)
+    assert not target.exists()
+
+
+def test_a_query_that_never_ends_is_stopped(lake: Lake) -> None:
+    endless = "SELECT count(*) FROM range(100000000000) a, range(100000000000) b WHERE a.range + b.range = 7"
+    with pytest.raises(LakeError, match="took longer"):
+        query(lake, endless, time_limit_s=0.5)
+
+
+def test_a_frame_of_the_calling_program_is_not_in_reach(lake: Lake) -> None:
+    mine = pl.DataFrame({"x": [1]})
+    with pytest.raises(LakeError):
+        query(lake, "SELECT * FROM mine")
+    assert mine.height == 1
