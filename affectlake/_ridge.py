@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-SMALL_WORK = 2e10  # multiplications, somewhat less than a second of one core
+SMALL_WORK = 1e11  # multiplications, some seconds of one core
 EIGENVALUE_FLOOR = 1e-12  # relative to the largest; below it a direction is noise of the float64 decomposition
 
 
@@ -55,8 +55,9 @@ def resolve_device(device: str) -> torch.device:
 def own_threads(work: float) -> Iterator[None]:
     """Use as many threads as the work is worth and the process has cores.
 
-    Threads that outnumber free cores wait for each other: with three other programs on two cores, tests of seconds
-    took ten minutes. Work that one thread finishes in less than a second is not worth a second one.
+    Threads that outnumber free cores wait for each other: beside three other programs on two cores, two threads took
+    2.3 times as long as one for the same work. So only long work gets more than one, and no more than torch was told to
+    use (OMP_NUM_THREADS). The load of the moment is no criterion: scores would differ in their last bits by chance.
 
     Parameters
     ----------

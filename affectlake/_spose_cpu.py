@@ -6,11 +6,8 @@ input (``_spose_data``), the public names (``spose``).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +20,6 @@ ALIVE = 0.1
 BETAS = np.array([0.9, 0.99], np.float32)
 LANES = 16
 """Widths are padded to whole vectors of 16 float32; padded columns are zero and stay zero."""
-
-WIDE = 2000
-"""Batches of at least so many judgments are worth waking up other threads for."""
-
-ONE_AT_A_TIME = threading.Lock()
-"""Held around kernels that use numba's own threads: its fallback thread pool does not survive two callers."""
 
 Progress = Callable[[float, str], None]
 
@@ -88,16 +79,12 @@ def run(
 
     buffers = np.stack([state.weights, np.zeros_like(state.weights)])
     losses = np.zeros(len(order), np.float32)
-    # Which kernel runs depends on the data alone: two compilations of the same sums need not round alike.
-    parallel = len(data.judgments) >= WIDE * len(data)
-    step: Any = kernels.steps_parallel if parallel else kernels.steps
-    with ONE_AT_A_TIME if parallel else nullcontext():
-        now = step(
-            buffers, state.moments[0], state.moments[1], data.judgments.data, data.index, order,
-            np.asarray(rates, np.float32), np.asarray(l1s, np.float32) / np.float32(data.judgments.n_items),
-            np.float32(len(data) / data.judgments.total), state.taken, betas,
-            kernels.PUBLISHED if published else kernels.PLAIN, state.intercepts, state.intercept_moments, losses,
-        )  # fmt: skip
+    now = kernels.steps(
+        buffers, state.moments[0], state.moments[1], data.judgments.data, data.index, order,
+        np.asarray(rates, np.float32), np.asarray(l1s, np.float32) / np.float32(data.judgments.n_items),
+        np.float32(len(data) / data.judgments.total), state.taken, betas,
+        kernels.PUBLISHED if published else kernels.PLAIN, state.intercepts, state.intercept_moments, losses,
+    )  # fmt: skip
     state.weights = buffers[now]
     state.taken += len(order)
     return losses

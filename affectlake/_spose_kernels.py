@@ -6,8 +6,8 @@ schedules, validation of input, selection of l1 (see ``_spose_cpu``).
 
 A step has two halves. First every triplet's three pair coefficients are computed from the current weights. Then every
 item gathers the coefficients of the triplets it stands in, in a fixed order, and updates its own row into a second
-buffer. No two threads ever add to the same number, so the result has the same bits for any number of threads, and no
-n x d gradient is written to memory.
+buffer, so that no n x d gradient is written to memory. A run takes one thread: two that wait for each other twice a
+step were four times slower than one on a busy machine. Several seeds stand side by side instead; kernels hold no lock.
 """
 
 from __future__ import annotations
@@ -16,17 +16,13 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 # Reassociation lets the compiler vectorise the dot products; NaN and infinity keep their meaning, so that a diverged
 # fit is seen and not silently turned into numbers.
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
 _OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": _FAST}
 _compiled = njit(**_OPTIONS)
-_compiled_parallel = njit(parallel=True, **_OPTIONS)
-
-CHUNKS = 64
-"""Pieces that a loop over items or triplets is cut into: fixed, so that threads only choose who does which."""
 
 PLAIN, PUBLISHED = 0, 1
 """Update rules: projection onto non-negative weights, or the published soft penalty on negative ones."""
@@ -125,7 +121,7 @@ def _numbers(scale, rate, l1, step, beta1, beta2):
 
 @_compiled
 def _total(losses, size):
-    """Sum on one thread: numba would split a sum over its threads, and the bits would follow their number."""
+    """Sum in double precision, in order."""
     total = 0.0
     for t in range(size):
         total += losses[t]
@@ -150,7 +146,7 @@ def _move_intercepts(intercepts, state, triplets_first, positions, out, size, nu
 
 @_compiled
 def steps(buffers, m, v, data, batches, order, rates, l1s, scale, step, betas, rule, intercepts, state, losses):
-    """Take one step for each batch named in ``order``, on one thread; return which buffer holds the weights."""
+    """Take one step for each batch named in ``order``; return which buffer holds the weights."""
     triplets, targets, counts, positions = data
     bounds, starts, places = batches
     n = buffers.shape[1]
@@ -167,40 +163,6 @@ def steps(buffers, m, v, data, batches, order, rates, l1s, scale, step, betas, r
         if positions.shape[0] > 1:
             _move_intercepts(intercepts, state, lo, positions, out, hi - lo, numbers)
         losses[s] = _total(loss, hi - lo) * scale
-        now = 1 - now
-    return now
-
-
-@_compiled_parallel
-def steps_parallel(
-    buffers, m, v, data, batches, order, rates, l1s, scale, step, betas, rule, intercepts, state, losses
-):
-    """Do what ``steps`` does, on numba's threads: the same bits for any number of them."""
-    triplets, targets, counts, positions = data
-    bounds, starts, places = batches
-    n = buffers.shape[1]
-    now = 0
-    out = np.empty((int(np.max(np.diff(bounds))), 3), np.float32)
-    loss = np.empty(out.shape[0], np.float32)
-    for s in range(order.shape[0]):
-        b = order[s]
-        lo, hi = bounds[b], bounds[b + 1]
-        size = hi - lo
-        W, W_next = buffers[now], buffers[1 - now]
-        for c in prange(CHUNKS):
-            _coefficients(
-                W, triplets, targets, counts, positions, intercepts,
-                lo + c * size // CHUNKS, lo + (c + 1) * size // CHUNKS, lo, out, loss,
-            )  # fmt: skip
-        numbers = _numbers(scale, rates[s], l1s[s], step + s + 1, betas[0], betas[1])
-        for c in prange(CHUNKS):
-            _rows(
-                W, W_next, m, v, triplets, out, places, starts[b],
-                c * n // CHUNKS, (c + 1) * n // CHUNKS, lo, numbers, rule,
-            )  # fmt: skip
-        if positions.shape[0] > 1:
-            _move_intercepts(intercepts, state, lo, positions, out, size, numbers)
-        losses[s] = _total(loss, size) * scale
         now = 1 - now
     return now
 

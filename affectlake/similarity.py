@@ -5,12 +5,12 @@ What belongs here: judgments or weights in, n x n similarities out. What does no
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from affectlake._spose_cpu import ONE_AT_A_TIME
 from affectlake._spose_data import check_triplets
 from affectlake.errors import InputError
 
@@ -18,6 +18,10 @@ Floats = NDArray[np.float32]
 
 _FLOAT32_SPAN, _FLOAT64_SPAN = 80.0, 600.0
 """Similarities further apart than this have no common exp() in float32 (float64)."""
+
+
+_ONE_AT_A_TIME = threading.Lock()
+"""numba's fallback thread pool does not survive two callers."""
 
 
 def predicted_rsm(weights: ArrayLike) -> Floats:
@@ -55,7 +59,7 @@ def predicted_rsm(weights: ArrayLike) -> Floats:
     np.fill_diagonal(s, s[0, 1])
     top, bottom = s.max(), s.min()
     result = np.empty((len(w), len(w)), np.float32)
-    with ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME:
         if top - bottom > _FLOAT64_SPAN:
             kernels.kept_together_far(s, result)
         else:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from affectlake._spose_cpu import ALIVE, WIDE, State, batch_size, descend, start, warm_start
+from affectlake._spose_cpu import ALIVE, State, descend, start, warm_start
 from affectlake._spose_data import Floats, Ints, Judgments, judgments
 from affectlake._spose_path import ENOUGH, choose_l1
 from affectlake._spose_predict import accuracy, cross_entropy, embedding, objective, predict, probabilities, ties
@@ -310,9 +310,7 @@ def _runs(
         say(done / seeds, f"run {done} of {seeds}: {result.weights.shape[1]} dimensions")
         return result
 
-    # Runs with wide batches use all threads each; narrow ones stand side by side.
-    side_by_side = 1 if batch_size(data) >= WIDE else min(seeds - 1, int(numba.get_num_threads()))
-    with ThreadPoolExecutor(side_by_side) as pool:
+    with ThreadPoolExecutor(min(seeds - 1, int(numba.get_num_threads()))) as pool:
         return [first, *pool.map(one, range(1, seeds))]
 
 

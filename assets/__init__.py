@@ -33,9 +33,15 @@ STAGES: tuple[tuple[Recipe, str, Function, str | None], ...] = (
 """Recipe, group in the user interface, function, and pool whose slots it needs; upstream first."""
 
 
-def build_assets(study: Study) -> list[dg.AssetsDefinition]:
-    """The assets of one study, with its models and subjects as partitions."""
-    return [_build(*stage, study=study) for stage in STAGES if stage[0].applies(study)]
+def build_assets(study: Study) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The assets of one study, with its models and subjects as partitions.
+
+    Tables that the study does not declare but that others may read are there as inputs from outside, without rows.
+    """
+    built = [_build(*stage, study=study) for stage in STAGES if stage[0].applies(study)]
+    made = {key for asset in built for key in asset.keys}
+    absent = sorted({key for asset in built for key in asset.dependency_keys} - made)
+    return [*built, *(dg.AssetSpec(key, description="Not declared by this study: empty.") for key in absent)]
 
 
 def _build(recipe: Recipe, group: str, function: Function, pool: str | None, *, study: Study) -> dg.AssetsDefinition:

@@ -3,15 +3,15 @@
 Runs the published step (one-hot products, autograd, Adam) and our fused kernels on the same triplets, the two taking
 turns so that other load on the machine meets both, and prints triplets a second and their ratio.
 
-    python benchmarks/spose_step.py [threads]
+    python benchmarks/spose_step.py
+
+Both on one thread: our fits take one each, and several seeds stand side by side.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 
-import numba
 import numpy as np
 import torch
 from _spose_reference_program import Program
@@ -20,7 +20,7 @@ from affectlake import _spose_cpu as cpu
 from affectlake._spose_data import batches, judgments
 
 N, D, TRIPLETS, ROUNDS = 2180, 90, 400_000, 3
-TRAFFIC_BOUND = {1: 14.5e6, 2: 29e6}
+TRAFFIC_BOUND = 14.5e6
 """Triplets a second if every row moved at L2 or L3 bandwidth (PERFORMANCE.md, section 2a)."""
 
 
@@ -38,9 +38,7 @@ def ours(triplets: np.ndarray, batch: int, *, seconds: float = 2.0) -> float:
 
 
 def main() -> None:
-    threads = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-    numba.set_num_threads(threads)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     rng = np.random.default_rng(2026)
     triplets = np.stack([rng.permutation(N)[:3] for _ in range(2000)])
     triplets = np.concatenate([(triplets + shift) % N for shift in range(TRIPLETS // 2000)]).astype(np.int32)
@@ -50,12 +48,11 @@ def main() -> None:
         same.append(ours(triplets, 100))
         best.append(ours(triplets, 4 * N))
     r, s, b = (float(np.median(x)) for x in (reference, same, best))
-    print(f"threads {threads}, {N} items x {D} dimensions, median of {ROUNDS} rounds")
+    print(f"one thread, {N} items x {D} dimensions, median of {ROUNDS} rounds")
     print(f"published step, batch 100      {r:12,.0f} triplets/s")
     print(f"ours, batch 100                {s:12,.0f} triplets/s  {s / r:6.0f} x  (goal 60)")
     print(f"ours, batch {4 * N}               {b:12,.0f} triplets/s  {b / r:6.0f} x  (goal 500)")
-    if threads in TRAFFIC_BOUND:
-        print(f"share of the traffic bound     {b / TRAFFIC_BOUND[threads]:12.0%}  (goal 60 %)")
+    print(f"share of the traffic bound     {b / TRAFFIC_BOUND:12.0%}  (goal 60 %)")
 
 
 if __name__ == "__main__":

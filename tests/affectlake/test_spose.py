@@ -143,28 +143,11 @@ def test_another_seed_gives_other_weights_and_the_same_dimensions(answers, fitte
     assert (recovered(other.weights, fitted.weights[:, :6]) > 0.9).all()
 
 
-def test_two_threads_give_the_same_bits_as_one():
-    import numba
-
-    from affectlake import _spose_cpu as cpu
-    from affectlake._spose_data import batches, judgments
-
-    weights = plant(200, 8, seed=1)
-    data = judgments(judge(weights, 20_000, seed=2), 200)
-    results = []
-    before = numba.get_num_threads()
-    for threads in (1, 2):
-        if threads > numba.config.NUMBA_NUM_THREADS:
-            pytest.skip("one core")
-        numba.set_num_threads(threads)
-        rng = np.random.default_rng(0)
-        state = cpu.start(200, 24, rng)
-        shuffled = batches(data, 2500, rng)
-        order = cpu.batch_order(len(shuffled), 60, rng)
-        losses = cpu.run(state, shuffled, order, cpu.anneal(0.03, 60), np.full(60, 0.01, np.float32))
-        results.append(state.weights.tobytes() + losses.tobytes())
-    numba.set_num_threads(before)
-    assert results[0] == results[1]
+def test_runs_side_by_side_have_the_bits_of_runs_alone(answers):
+    together = spose.fit_reproducible(answers, N, seeds=3, dimensions=12, dimensions_kept=4, l1=0.03, seed=5).runs
+    for k, weights in enumerate(together):
+        alone = spose.fit(answers, N, dimensions=12, l1=0.03, seed=5 + k)
+        assert alone.weights.tobytes() == weights.tobytes()
 
 
 def test_counting_a_judgment_twice_is_the_same_as_giving_it_twice(answers):
