@@ -60,7 +60,7 @@ class Problem:
     @property
     def shared(self) -> bool:
         """All outer folds use one base; more features than rows are rotated in each fold."""
-        return self.features.shape[1] <= self.features.shape[0]
+        return bool(self.features.shape[1] <= self.features.shape[0])
 
     @cached_property
     def base(self) -> Base:

@@ -144,7 +144,7 @@ def run_null(
     done = 0
     while batch := list(islice(source, at_a_time)):
         rows = torch.as_tensor(np.stack(batch, axis=1), device=problem.device)
-        stacks = {key: [_Stack(base, part) for part in rows.split(AT_ONCE, 1)] for key, base in bases.items()}
+        stacks = {key: [_Stack(base, part) for part in torch.split(rows, AT_ONCE, 1)] for key, base in bases.items()}
         for block in problem.blocks(size=BLOCK):
             threshold = torch.as_tensor(observed[block.columns], device=problem.device)
             share = torch.as_tensor(members[block.columns], device=problem.device)

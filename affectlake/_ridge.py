@@ -112,7 +112,7 @@ class Base:
         """(X, 1)'(X, 1) over ``rows``, float64[p + 1, p + 1]."""
         import torch
 
-        gram = torch.tensordot(rows.folds, self._gram, dims=1)
+        gram: Tensor = torch.tensordot(rows.folds, self._gram, dims=1)
         less = self.wide[rows.less]
         return gram - less.T @ less
 
