@@ -33,6 +33,10 @@ STAGES: tuple[tuple[Recipe, str, Function, str | None], ...] = (
 """Recipe, group in the user interface, function, and pool whose slots it needs; upstream first."""
 
 
+POOLS = frozenset(pool for *_, pool in STAGES if pool)
+"""Pools whose slots the assets need."""
+
+
 def build_assets(study: Study) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """The assets of one study, with its models and subjects as partitions.
 

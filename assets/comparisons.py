@@ -6,10 +6,12 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+import sql
 from affectlake.tables import COMPARISONS as COMPARISONS_TABLE
 from assets._work import Work
 from assets.recipes import COMPARISONS
-from resources.io_manager import LakeResource
+from resources.io_manager import LakeResource, preview
+from resources.query import query
 
 
 def comparisons(
@@ -31,9 +33,9 @@ def comparisons(
         row for group, found in scores.group_by("metric", "roi") for row in _pairs(str(group[0]), str(group[1]), found)
     ]
     schema = {k: v for k, v in COMPARISONS_TABLE.schema.items() if k not in ("q", "code_version", "source_versions")}
-    return work.result(
-        "comparisons", work.stamped(_with_q(pl.DataFrame(rows, schema=schema))).select(COMPARISONS_TABLE.schema.names())
-    )
+    frame = work.stamped(_with_q(pl.DataFrame(rows, schema=schema))).select(COMPARISONS_TABLE.schema.names())
+    leaderboard = query(work.lake, work.study, sql.read("leaderboard"))
+    return work.result("comparisons", frame, {"leaderboard": preview(leaderboard)})
 
 
 def _pairs(metric: str, roi: str, scores: pl.DataFrame) -> list[dict[str, Any]]:

@@ -36,7 +36,9 @@ class Scene:
     @property
     def enough(self) -> bool:
         """True where there is something to score."""
-        return self.presentations.height >= MIN_PRESENTATIONS and self.responses.shape[1] > 0
+        return (
+            self.presentations.height >= MIN_PRESENTATIONS and self.responses.shape[1] > 0 and self.vectors.shape[1] > 0
+        )
 
     def regions(self) -> dict[str, npt.NDArray[np.int64]]:
         """Columns of ``responses`` by region; regions without a usable voxel have none."""
@@ -90,6 +92,7 @@ def encoding_scores(
 def rsa_scores(
     context: dg.AssetExecutionContext,
     lake: LakeResource,
+    progress: ProgressResource,
     responses: pl.LazyFrame,
     voxels: pl.LazyFrame,
     embeddings: pl.LazyFrame,
@@ -97,29 +100,41 @@ def rsa_scores(
     captions: pl.LazyFrame,
 ) -> dg.MaterializeResult[Any]:
     """Correlate one space's similarities with each region's."""
-    from affectlake.rsa import brain_rsm, roi_test
-    from affectlake.similarity import predicted_rsm
-    from affectlake.statistics import fdr
-
     work = Work(context, RSA, lake)
     scene = _scene(work, responses, voxels, embeddings, videos, captions)
-    rows: list[dict[str, Any]] = []
-    if scene.enough:
-        learnt = work.study.model(work.model).agent != "features"
-        similar = predicted_rsm(scene.vectors) if learnt else brain_rsm(scene.vectors)
-        for roi, columns in scene.regions().items():
-            if columns.size >= 2:
-                test = roi_test(similar, scene.responses[:, columns], null=max(work.study.encoding.null, 1))
-                rows.append({"roi": roi, "n_voxels": columns.size, "rho": test.rho, "p": test.p})
-    frame = pl.DataFrame(rows, schema={"roi": pl.String, "n_voxels": pl.Int32, "rho": pl.Float64, "p": pl.Float64})
-    frame = frame.with_columns(
+    with progress.track(context, f"similarities of {work.model} and {work.subject}"):
+        rows = _similarities(work, scene)
+    schema = {"roi": pl.String, "n_voxels": pl.Int32, "rho": pl.Float64, "p": pl.Float64, "q": pl.Float64}
+    frame = pl.DataFrame(rows, schema=schema).with_columns(
         subject=pl.lit(work.subject),
         model=pl.lit(work.model),
         method=pl.lit("pearson"),
         n_stimuli=pl.lit(scene.presentations.height, dtype=pl.Int32),
-        q=pl.Series(fdr(frame["p"].to_numpy()) if frame.height else [], dtype=pl.Float64),
     )
     return work.result("rsa_scores", work.stamped(frame).select(RSA_SCORES.schema.names()))
+
+
+def _similarities(work: Work, scene: Scene) -> list[dict[str, Any]]:
+    """Rows of regions with at least two usable voxels; none for a space of one column, which has no similarities."""
+    from affectlake.rsa import brain_rsm, roi, roi_tests
+    from affectlake.similarity import predicted_rsm
+    from affectlake.statistics import fdr
+
+    learnt = work.study.model(work.model).agent != "features"
+    regions = {name: scene.responses[:, c] for name, c in scene.regions().items() if c.size >= 2}
+    if not scene.enough or not regions or (scene.vectors.shape[1] < 2 and not learnt):
+        return []
+    similar = predicted_rsm(scene.vectors) if learnt else brain_rsm(scene.vectors)
+    rows = [{"roi": name, "n_voxels": values.shape[1]} for name, values in regions.items()]
+    settings = work.study.encoding
+    if settings.null == 0:
+        return [{**row, "rho": roi(similar, regions[row["roi"]]), "p": None, "q": None} for row in rows]
+    tests = roi_tests({work.model: similar}, regions, null=settings.null, seed=settings.seed)
+    q = fdr([tests[work.model, row["roi"]].p for row in rows])
+    return [
+        {**row, "rho": tests[work.model, row["roi"]].rho, "p": tests[work.model, row["roi"]].p, "q": float(adjusted)}
+        for row, adjusted in zip(rows, q, strict=True)
+    ]
 
 
 def _scene(
