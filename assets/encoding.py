@@ -18,6 +18,7 @@ from assets.recipes import ENCODING, RSA
 from resources.device import DeviceResource
 from resources.io_manager import LakeResource
 from resources.progress import ProgressResource
+from resources.study import Study
 
 MIN_PRESENTATIONS = 12
 """With fewer presentations of covered clips nothing is scored; the regions stand in the table without a score."""
@@ -39,6 +40,12 @@ class Scene:
         return (
             self.presentations.height >= MIN_PRESENTATIONS and self.responses.shape[1] > 0 and self.vectors.shape[1] > 0
         )
+
+    def restricted(self, trials: npt.NDArray[np.int32]) -> "Scene":
+        """The same with these trials only."""
+        kept = np.flatnonzero(np.isin(self.presentations["trial"].to_numpy(), trials))
+        rows = (self.presentations[kept], self.responses[kept], self.vectors[kept])
+        return Scene(*rows, self.voxels, self.coverage)
 
     def regions(self) -> dict[str, npt.NDArray[np.int64]]:
         """Columns of ``responses`` by region; regions without a usable voxel have none."""
@@ -65,7 +72,7 @@ def encoding_scores(
 
     work = Work(context, ENCODING, lake)
     settings = work.study.encoding
-    scene = _scene(work, responses, voxels, embeddings, videos, captions)
+    scene = scene_of(work.study, responses, voxels, embeddings, videos, captions)
     regions = scene.regions()
     found = None
     if scene.enough:
@@ -101,7 +108,7 @@ def rsa_scores(
 ) -> dg.MaterializeResult[Any]:
     """Correlate one space's similarities with each region's."""
     work = Work(context, RSA, lake)
-    scene = _scene(work, responses, voxels, embeddings, videos, captions)
+    scene = scene_of(work.study, responses, voxels, embeddings, videos, captions)
     with progress.track(context, f"similarities of {work.model} and {work.subject}"):
         rows = _similarities(work, scene)
     schema = {"roi": pl.String, "n_voxels": pl.Int32, "rho": pl.Float64, "p": pl.Float64, "q": pl.Float64}
@@ -137,18 +144,19 @@ def _similarities(work: Work, scene: Scene) -> list[dict[str, Any]]:
     ]
 
 
-def _scene(
-    work: Work,
+def scene_of(
+    study: Study,
     responses: pl.LazyFrame,
     voxels: pl.LazyFrame,
     embeddings: pl.LazyFrame,
     videos: pl.LazyFrame,
     captions: pl.LazyFrame,
 ) -> Scene:
+    """Bring together one subject's responses and one model's vectors, on the study's scoring set."""
     from affectlake.brainframes import response_matrix
 
     clips = videos.collect()
-    wanted = clips.filter(pl.col("item").is_in(scoring_items(work.study, clips, captions)))["video_id"]
+    wanted = clips.filter(pl.col("item").is_in(scoring_items(study, clips, captions)))["video_id"]
     voxel_rows = voxels.collect().sort("voxel")
     presentations, matrix = response_matrix(responses.collect())
     space = embeddings.select("video_id", "vector").collect()

@@ -160,6 +160,16 @@ RSA = Recipe(
     uses=_score_inputs,
     applies=lambda study: study.brain is not None and bool(study.models),
 )
+VARIANCE = Recipe(
+    outputs=("variance_partition",),
+    inputs=("responses", "voxels", "embeddings", "videos", "captions"),
+    code=("assets.variance",),
+    settings=lambda study, key: [study.dump("encoding"), study.items, study.dump("variance_partition")],
+    files=_files("items"),
+    uses=_score_inputs,
+    models=lambda study: {m for models in study.variance_partition.sets for m in models},
+    applies=lambda study: study.brain is not None and bool(study.variance_partition.sets),
+)
 COMPARISONS = Recipe(
     outputs=("comparisons",),
     inputs=("encoding_scores", "rsa_scores"),
@@ -180,5 +190,6 @@ RECIPES: tuple[Recipe, ...] = (
     RESPONSES,
     ENCODING,
     RSA,
+    VARIANCE,
     COMPARISONS,
 )

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from assets.recipes import RECIPES
 from resources.lake import Lake
-from resources.provenance import Key, Ledger, Recipe, fingerprint, keys, partition_name, upstream_keys
+from resources.provenance import Key, Ledger, Recipe, fingerprint, keys, partition_name
 from resources.study import Study
 
 
@@ -108,7 +108,7 @@ def next_batch(stage: Iterable[Recipe], key: Key, study: Study, ledger: Ledger) 
         new = any(ledger.fingerprint(t, key) is None for t in recipe.outputs)
         if used & made:
             rest_is_there = all(
-                t in made or all(ledger.data_version(t, k) is not None for k in upstream_keys(t, key, study))
+                t in made or all(ledger.data_version(t, k) is not None for k in recipe.upstream(t, key, study))
                 for t in used
             )
             if new and rest_is_there:
@@ -126,7 +126,7 @@ def survey(study: Study, lake: Lake, selection: Selection | None = None) -> list
     for recipe in Selection().recipes(study):
         for key in keys(recipe.dimensions, study):
             here = state(recipe, key, study, ledger)
-            upstream = {(t, partition_name(k)) for t in recipe.used(study, key) for k in upstream_keys(t, key, study)}
+            upstream = {(t, partition_name(k)) for t in recipe.used(study, key) for k in recipe.upstream(t, key, study)}
             if here is State.CURRENT and upstream & behind:
                 here = State.STALE
             if here is not State.CURRENT:

@@ -50,6 +50,8 @@ class Recipe:
         ``(study, key)`` to files outside the lake that decide it.
     uses : callable, optional
         ``(study, key)`` to the inputs that matter for this partition; all of them where absent.
+    models : callable, optional
+        Where the computation is over several models: which of them it reads; all where absent.
     media : bool
         True where the clips' files matter; else only which clips there are, their items and canonical clips.
     applies : callable
@@ -62,6 +64,7 @@ class Recipe:
     settings: Callable[[Study, Key], object] = lambda study, key: None
     files: Callable[[Study, Key], Iterable[Path]] = lambda study, key: ()
     uses: Callable[[Study, Key], tuple[str, ...]] | None = None
+    models: Callable[[Study], set[str]] | None = None
     media: bool = False
     applies: Callable[[Study], bool] = lambda study: True
 
@@ -78,6 +81,11 @@ class Recipe:
     def used(self, study: Study, key: Key) -> tuple[str, ...]:
         """Inputs that matter for one partition."""
         return self.uses(study, key) if self.uses else self.inputs
+
+    def upstream(self, table: str, key: Key, study: Study) -> list[dict[str, str]]:
+        """Partitions of an input that one partition is computed from."""
+        chosen = self.models(study) if self.models else None
+        return [k for k in upstream_keys(table, key, study) if chosen is None or k.get("model") in (None, *chosen)]
 
     @property
     def code_version(self) -> str:
@@ -159,7 +167,7 @@ def fingerprint(recipe: Recipe, key: Key, study: Study, ledger: Ledger) -> str |
     """
     versions: dict[str, object] = {}
     for table in recipe.used(study, key):
-        wanted = upstream_keys(table, key, study)
+        wanted = recipe.upstream(table, key, study)
         have = {partition_name(k): v for k in wanted if (v := ledger.content(table, k, media=recipe.media)) is not None}
         over_all = set(dimensions(table)) - set(key)
         if not have if over_all else len(have) < len(wanted):

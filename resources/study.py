@@ -289,6 +289,8 @@ class Study(Settings):
         unknown = sorted({n for s in self.variance_partition.sets for n in s} - set(names))
         if unknown:
             raise ValueError(f"variance_partition names unknown models: {', '.join(unknown)}")
+        if any(not 2 <= len(set(models)) <= 4 for models in self.variance_partition.sets):
+            raise ValueError("each of variance_partition.sets is a list of two to four models")
         return self
 
     @property
