@@ -7,9 +7,10 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from affectlake.scoring import Scene
 from affectlake.tables import VARIANCE_PARTITION as VARIANCE_TABLE
 from assets._work import Work
-from assets.encoding import Scene, scene_of
+from assets.encoding import scene_of
 from assets.recipes import VARIANCE
 from resources.device import DeviceResource
 from resources.io_manager import LakeResource
