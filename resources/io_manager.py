@@ -16,7 +16,7 @@ from resources.lake import Lake, data_version
 from resources.provenance import Stamp, record
 from resources.study import Study, lake_root, load_study
 
-PREVIEW_ROWS = 5
+PREVIEW_ROWS = 10
 _PREVIEW_CHARACTERS = 60
 
 
@@ -134,7 +134,7 @@ def written(lake: Lake, table: str, frame: pl.DataFrame, version: int, *, partit
         "dagster/table_name": f"{lake.study}.{table}",
         "dagster/column_schema": column_schema(contract),
         "delta_version": version,
-        "preview": preview(frame.head(PREVIEW_ROWS)),
+        "preview": preview(frame.head(PREVIEW_ROWS).drop("code_version", "source_versions", strict=False)),
     }
 
 

@@ -1,0 +1,134 @@
+"""The Dagster user interface serves the study on this machine only, and materializes from there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resources.provenance import Ledger
+
+from .conftest import Finished
+
+ROOT = Path(__file__).parents[2]
+LOCATIONS = "{workspaceOrError{... on Workspace{locationEntries{name loadStatus}}}}"
+BACKFILL = """mutation($p: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $p) {
+    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }
+  }
+}"""
+STATUS = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
+
+
+class Ui:
+    def __init__(self, study: Finished, port: int) -> None:
+        self.study, self.port = study, port
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/graphql", data=body, headers={"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)["data"]
+
+
+def wait(seconds: float, what: Any) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if found := what():
+                return found
+        except OSError:
+            pass
+        time.sleep(0.5)
+    raise TimeoutError
+
+
+@pytest.fixture(scope="module")
+def ui(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    import shutil
+
+    folder = tmp_path_factory.mktemp("served") / "study"
+    shutil.copytree(finished.folder, folder)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "AFFECTLAKE_STUDY": str(folder / "study.yaml")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dagster_project", "ui", "--port", str(port)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    served = Ui(Finished(folder, finished.outcome), port)
+    try:
+        wait(180, lambda: served.ask(LOCATIONS)["workspaceOrError"]["locationEntries"][0]["loadStatus"] == "LOADED")
+        yield served
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def test_the_location_is_loaded_under_its_name(ui: Ui) -> None:
+    assert ui.ask(LOCATIONS)["workspaceOrError"]["locationEntries"] == [{"name": "affectlake", "loadStatus": "LOADED"}]
+
+
+def test_it_listens_on_loopback_only(ui: Ui) -> None:
+    listening = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    places = {line.split()[1].split(":")[0] for line in listening if int(line.split()[1].split(":")[1], 16) == ui.port}
+    assert places == {"0100007F"}
+
+
+def test_the_page_of_scores_shows_the_same_rows_as_the_table(ui: Ui) -> None:
+    found = ui.ask(
+        """{ assetOrError(assetKey: {path: ["encoding_scores"]}) { ... on Asset {
+             assetMaterializations(partitions: ["planted|sub-01"], limit: 1) { metadataEntries { label
+               ... on TableMetadataEntry { table { records } } ... on IntMetadataEntry { intValue } } } } } }"""
+    )
+    entries = {e["label"]: e for e in found["assetOrError"]["assetMaterializations"][0]["metadataEntries"]}
+    shown = {(r["roi"], r["mean_r"]) for r in map(json.loads, entries["preview"]["table"]["records"])}
+    table = ui.study.lake.read("encoding_scores", {"subject": "sub-01", "model": "planted"})
+    assert shown <= set(table.select("roi", "mean_r").iter_rows())
+    assert len(shown) == min(10, table.height)
+
+
+def test_a_backfill_of_chosen_partitions_computes_them_and_writes_them_down(ui: Ui) -> None:
+    chosen = ["planted|sub-01", "scrambled|sub-02"]
+    tables = ["encoding_scores", "run_scores", "voxel_scores"]
+    before = Ledger(ui.study.lake)
+    launched = ui.ask(
+        BACKFILL, p={"title": "t", "assetSelection": [{"path": [t]} for t in tables], "partitionNames": chosen}
+    )["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    status = wait(
+        240,
+        lambda: (
+            s
+            if (s := ui.ask(STATUS, id=launched["backfillId"])["partitionBackfillOrError"]["status"])
+            not in ("REQUESTED", "CANCELING")
+            else None
+        ),
+    )
+    assert status == "COMPLETED_SUCCESS"
+    after = Ledger(ui.study.lake)
+    for model in ("planted", "scrambled"):
+        for subject in ("sub-01", "sub-02"):
+            key = {"model": model, "subject": subject}
+            one, two = before.row("encoding_scores", key), after.row("encoding_scores", key)
+            assert one is not None
+            assert two is not None
+            assert (one["run_id"] != two["run_id"]) == (f"{model}|{subject}" in chosen)
+            assert one["data_version"] == two["data_version"], "the same inputs gave another result"
