@@ -95,6 +95,26 @@ def voxels_frame(
     )
 
 
+def region_voxels(subject: str, rois: Sequence[str], status: pl.Series) -> pl.DataFrame:
+    """Build the table ``voxels`` of a subject whose regions are all that is known: one voxel each, without a place.
+
+    Parameters
+    ----------
+    subject : str
+    rois : sequence of str
+        Names; the row is the voxel's number.
+    status : Series of String
+        ``used``, ``constant`` or ``nan``.
+    """
+    frame = pl.DataFrame({"voxel": range(len(rois)), "rois": [[roi] for roi in rois], "status": status})
+    return frame.select(
+        pl.col(name).cast(dtype)
+        if name in frame.columns
+        else pl.lit(subject if name == "subject" else None, dtype).alias(name)
+        for name, dtype in VOXELS.schema.items()
+    )
+
+
 def responses_frame(subject: str, presentations: pl.DataFrame, responses: NDArray[np.float32]) -> pl.DataFrame:
     """Build the table ``responses`` of a subject.
 

@@ -64,7 +64,7 @@ def rating_matrix(ratings: pl.DataFrame, video_ids: pl.Series, names: list[tuple
     """
     matrix = np.full((len(video_ids), len(names)), np.nan)
     row = pl.DataFrame({"video_id": video_ids}).with_row_index("row")
-    column = pl.DataFrame(names, schema=["scale", "name"], orient="row").with_row_index("column")
+    column = pl.DataFrame(names, schema={"scale": pl.String, "name": pl.String}, orient="row").with_row_index("column")
     found = ratings.join(row, on="video_id").join(column, on=["scale", "name"])
     matrix[found["row"].to_numpy(), found["column"].to_numpy()] = found["value"].to_numpy()
     return matrix

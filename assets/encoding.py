@@ -73,6 +73,7 @@ def encoding_scores(
                 scene.responses,
                 scene.presentations["run"].to_numpy(),
                 folds=settings.folds,
+                gap=settings.gap,
                 alphas=np.asarray(settings.alpha_grid),
                 exclusive=scene.presentations["video_id"].to_numpy(),
                 trials=scene.presentations["trial"].to_numpy(),
@@ -104,13 +105,14 @@ def rsa_scores(
     work = Work(context, RSA, lake)
     scene = _scene(work, responses, voxels, embeddings, videos, captions)
     rows: list[dict[str, Any]] = []
-    if scene.enough:
-        learnt = work.study.model(work.model).agent != "features"
+    regions = {roi: columns for roi, columns in scene.regions().items() if columns.size >= 2}
+    learnt = work.study.model(work.model).agent != "features"
+    # stimuli that differ in one number only have no pattern that could be alike
+    if scene.enough and regions and (learnt or scene.vectors.shape[1] >= 2):
         similar = predicted_rsm(scene.vectors) if learnt else brain_rsm(scene.vectors)
-        for roi, columns in scene.regions().items():
-            if columns.size >= 2:
-                test = roi_test(similar, scene.responses[:, columns], null=max(work.study.encoding.null, 1))
-                rows.append({"roi": roi, "n_voxels": columns.size, "rho": test.rho, "p": test.p})
+        for roi, columns in regions.items():
+            test = roi_test(similar, scene.responses[:, columns], null=max(work.study.encoding.null, 1))
+            rows.append({"roi": roi, "n_voxels": columns.size, "rho": test.rho, "p": test.p})
     frame = pl.DataFrame(rows, schema={"roi": pl.String, "n_voxels": pl.Int32, "rho": pl.Float64, "p": pl.Float64})
     frame = frame.with_columns(
         subject=pl.lit(work.subject),

@@ -30,7 +30,7 @@ _MISSING = ("n/a", "N/A", "NaN", "nan", "")
 
 
 def read_events(path: Path, stimulus_column: str) -> pl.DataFrame:
-    """Read an ``events.tsv``.
+    """Read an ``events.tsv``, or the same table as ``.csv``.
 
     Parameters
     ----------
@@ -79,14 +79,17 @@ def read_events(path: Path, stimulus_column: str) -> pl.DataFrame:
 
 
 def _read_text(path: Path) -> pl.DataFrame:
+    separator = "," if path.suffix == ".csv" else "\t"
     try:
-        return pl.read_csv(path, separator="\t", infer_schema=False, null_values=list(_MISSING), quote_char=None)
+        return pl.read_csv(path, separator=separator, infer_schema=False, null_values=list(_MISSING), quote_char=None)
     except FileNotFoundError:
         raise InputError("no such file", where=str(path)) from None
     except pl.exceptions.NoDataError:
         raise InputError("no events in this run: the file is empty", where=str(path)) from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise InputError(f"not a table with tabs ({error})", where=str(path)) from error
+        raise InputError(
+            f"""not a table with {"commas" if separator == "," else "tabs"} ({error})""", where=str(path)
+        ) from error
 
 
 def _is_timed() -> pl.Expr:

@@ -24,7 +24,7 @@ def refusal(folder: Path, text: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["demo", "blank", "cowen-keltner"])
+@pytest.mark.parametrize("kind", ["demo", "blank", "cowen-keltner", "alice"])
 def test_every_shipped_study_file_is_valid(kind: str) -> None:
     assert load_study(Path(__file__).parents[2] / "studies" / f"{kind}.yaml").name
 
