@@ -49,7 +49,7 @@ def _bids(
 
     runs = find_runs(study.resolve(brain.root), subject, space=brain.space, task=brain.task)
     atlas = read_atlas(study.resolve(brain.atlas.file), study.resolve(brain.atlas.labels))
-    shown = _shown(brain, runs, clips, exclusions)
+    shown = _shown(study, brain, runs, clips, exclusions)
     return read_subject(runs, atlas, shown, progress=progress, **_blocks(brain, clips))
 
 
@@ -66,7 +66,7 @@ def _series(
     run = series_run(subject, files["brain.series"], files["brain.stimuli"], brain.tr_s, brain.rois)
     return read_series_subject(
         run,
-        _shown(brain, [run], clips, exclusions),
+        _shown(study, brain, [run], clips, exclusions),
         names=brain.rois,
         confounds=[(files[f"brain.confounds.{n}.file"], c.skip) for n, c in enumerate(brain.confounds)],
         high_pass_s=brain.high_pass_s,
@@ -74,18 +74,27 @@ def _series(
     )
 
 
-def _shown(brain: TimedSettings, runs: list[Run], clips: pl.DataFrame, exclusions: Exclusions) -> pl.DataFrame:
-    from affectlake.formats.bids import read_presentations
+def _shown(
+    study: Study, brain: TimedSettings, runs: list[Run], clips: pl.DataFrame, exclusions: Exclusions
+) -> pl.DataFrame:
+    from affectlake.formats.bids import check_numbering, read_presentations
     from affectlake.formats.ids import respell
 
-    shown, left_out = read_presentations(
-        runs,
-        stimulus_column=brain.stimulus_column,
-        known=set(clips["video_id"]),
-        to_id=lambda text: str(respell(pl.Series([text]), brain.id)[0]),
-    )
+    def to_id(text: str) -> str:
+        return str(respell(pl.Series([text]), brain.id)[0])
+
+    column, known = brain.stimulus_column, set(clips["video_id"])
+    shown, left_out = read_presentations(runs, stimulus_column=column, known=known, to_id=to_id)
+    check_numbering(runs, _names(study), stimulus_column=column, to_id=to_id, no_clip=brain.no_clip)
     exclusions.update(left_out)
     return shown
+
+
+def _names(study: Study) -> pl.DataFrame:
+    from affectlake.formats.videos import read_names
+
+    manifest = study.stimuli
+    return read_names(study.resolve(manifest.manifest), id_rule=manifest.id, id_column=manifest.id_column)
 
 
 def _blocks(brain: TimedSettings, clips: pl.DataFrame) -> Mapping[str, Any]:

@@ -29,6 +29,7 @@ def _media(study: Study, key: Key) -> Iterable[Path]:
 
 
 def _scans(study: Study, key: Key) -> Iterable[Path]:
+    yield study.resolve(study.stimuli.manifest)
     for name, path in study.subject_files(key["subject"]):
         file = study.resolve(path / key["subject"] if name == "brain.root" else path)
         yield from sorted(p for p in file.rglob("*") if p.is_file()) if file.is_dir() else (file,)
@@ -123,8 +124,18 @@ EMBEDDINGS = Recipe(
 RESPONSES = Recipe(
     outputs=("responses", "voxels", "roi_timeseries"),
     inputs=("videos",),
-    code=("affectlake.timeseries", "affectlake.atlas", "affectlake.formats.bids", "affectlake.roiseries"),
-    settings=lambda study, key: study.brain.model_dump(mode="json", exclude={"subjects"}) if study.brain else None,
+    code=(
+        "affectlake.timeseries",
+        "affectlake.atlas",
+        "affectlake.formats.bids",
+        "affectlake.formats.videos",
+        "affectlake.roiseries",
+    ),
+    settings=lambda study, key: [
+        study.brain.model_dump(mode="json", exclude={"subjects"}) if study.brain else None,
+        study.stimuli.id_column,
+        study.stimuli.id.model_dump(mode="json"),
+    ],
     files=_scans,
     applies=lambda study: study.brain is not None,
 )

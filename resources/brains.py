@@ -38,6 +38,8 @@ class TimedSettings(BrainSettings):
     """What the formats have whose stimuli are timed by a table: responses are means over blocks."""
 
     stimulus_column: str = "stim_id"
+    no_clip: tuple[str, ...] = ()
+    """What that column says where no clip is shown, such as "0"."""
     shift_s: float = Field(4.0, ge=0, le=20)
     """Haemodynamic delay, seconds, rounded to whole volumes."""
     rest_s: float = Field(2.0, ge=0, le=60)

@@ -49,7 +49,7 @@ def read_events(path: Path, stimulus_column: str) -> pl.DataFrame:
     InputError
         A column is missing, a time is not a number, or there is no row.
     """
-    raw = _read_text(path)
+    raw = read_text(path)
     for column in ("onset", "duration", stimulus_column):
         if column not in raw.columns:
             raise InputError(
@@ -78,7 +78,8 @@ def read_events(path: Path, stimulus_column: str) -> pl.DataFrame:
     return events.sort("onset_s", "line", nulls_last=True)
 
 
-def _read_text(path: Path) -> pl.DataFrame:
+def read_text(path: Path) -> pl.DataFrame:
+    """Every cell of an events file as text, null where it says n/a."""
     separator = "," if path.suffix == ".csv" else "\t"
     try:
         return pl.read_csv(path, separator=separator, infer_schema=False, null_values=list(_MISSING), quote_char=None)
@@ -198,7 +199,7 @@ def _check_mapping(
 
 def _advice(path: Path, column: str, known: set[str], to_id: Callable[[str], str]) -> str:
     """Name the column that does name known clips, if there is one."""
-    for other in _read_text(path).iter_columns():
+    for other in read_text(path).iter_columns():
         values = other.drop_nulls().unique().to_list()
         hits = sum(to_id(value) in known for value in values)
         if other.name not in (column, "onset", "duration") and hits and 2 * hits >= len(values):
