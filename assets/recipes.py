@@ -128,8 +128,12 @@ RESPONSES = Recipe(
         "affectlake.timeseries",
         "affectlake.atlas",
         "affectlake.formats.bids",
+        "affectlake.formats.groups",
         "affectlake.formats.videos",
         "affectlake.roiseries",
+        "affectlake.responsematrix",
+        "affectlake.formats.matrices",
+        "affectlake.formats.bdata",
     ),
     settings=lambda study, key: [
         study.brain.model_dump(mode="json", exclude={"subjects"}) if study.brain else None,

@@ -24,22 +24,24 @@ class Atlas(Settings):
 
     file: Path
     labels: Path
+    groups: Path | None = None
+    """YAML file of regions as lists of labels; every label is a region where absent."""
 
 
 class BrainSettings(Settings):
-    """What every format has."""
+    """What every format has: subjects, and how the scans name the clips."""
 
     subjects: tuple[Annotated[str, Field(pattern=SUBJECT)], ...] = Field(min_length=1)
     id: IdRule = IdRule()
     """How the scans spell the ids of clips."""
+    stimulus_column: str = "stim_id"
+    no_clip: tuple[str, ...] = ()
+    """What that column says where no clip is shown, such as "0"."""
 
 
 class TimedSettings(BrainSettings):
     """What the formats have whose stimuli are timed by a table: responses are means over blocks."""
 
-    stimulus_column: str = "stim_id"
-    no_clip: tuple[str, ...] = ()
-    """What that column says where no clip is shown, such as "0"."""
     shift_s: float = Field(4.0, ge=0, le=20)
     """Haemodynamic delay, seconds, rounded to whole volumes."""
     rest_s: float = Field(2.0, ge=0, le=60)
@@ -56,11 +58,13 @@ class BidsBrain(TimedSettings):
     space: str | None = None
     atlas: Atlas
 
-    def files(self, subject: str) -> Named:
+    def paths(self, subject: str) -> Named:
         """The derivatives, whatever the subject, and the atlas."""
         yield "brain.root", self.root
         yield "brain.atlas.file", self.atlas.file
         yield "brain.atlas.labels", self.atlas.labels
+        if self.atlas.groups is not None:
+            yield "brain.atlas.groups", self.atlas.groups
 
 
 def _of(pattern: str, subject: str) -> Path:
@@ -93,7 +97,7 @@ class TimeSeriesBrain(TimedSettings):
     high_pass_s: float | None = Field(None, gt=0)
     """Drifts slower than this period are taken out, seconds; none where absent."""
 
-    def files(self, subject: str) -> Named:
+    def paths(self, subject: str) -> Named:
         """The subject's tables."""
         yield "brain.series", _of(self.series, subject)
         yield "brain.stimuli", _of(self.stimuli, subject)
@@ -101,7 +105,48 @@ class TimeSeriesBrain(TimedSettings):
             yield f"brain.confounds.{number}.file", _of(confounds.file, subject)
 
 
-Brain = Annotated[BidsBrain | TimeSeriesBrain, Field(discriminator="format")]
+class ResponsesBrain(BrainSettings):
+    """Responses that were estimated elsewhere: one matrix a subject, one row a presentation, one column a voxel."""
 
-BRAINS: dict[str, type[BrainSettings]] = {"bids": BidsBrain, "timeseries": TimeSeriesBrain}
+    format: Literal["responses"]
+    matrix: str
+    """``.npy``, ``.parquet`` or ``.h5``; path with ``{subject}``."""
+    dataset: str = "responses"
+    """Name of the matrix inside an HDF5 file."""
+    stimuli: str
+    """Table of the matrix's rows: `stimulus_column`, and where there are session, run, trial, row."""
+    voxels: str
+    """Table of the matrix's columns: rois (joined by ;), and where known i, j, k, x, y, z, column."""
+
+    def paths(self, subject: str) -> Named:
+        """The subject's matrix and its two tables."""
+        for key in ("matrix", "stimuli", "voxels"):
+            yield f"brain.{key}", _of(getattr(self, key), subject)
+
+
+class BDataBrain(BrainSettings):
+    """Responses as bdpy and BrainDecoderToolbox2 write them."""
+
+    format: Literal["bdata"]
+    data: str
+    """``.h5`` or ``.mat``; path with ``{subject}``, and ``*`` where there is one file a session."""
+    stimulus_column: str = "stimulus_name"
+    groups: Path | None = None
+    """YAML file of regions as lists of the file's region keys; every region key is a region where absent."""
+
+    def paths(self, subject: str) -> Named:
+        """The subject's files."""
+        yield "brain.data", _of(self.data, subject)
+        if self.groups is not None:
+            yield "brain.groups", self.groups
+
+
+Brain = Annotated[BidsBrain | TimeSeriesBrain | ResponsesBrain | BDataBrain, Field(discriminator="format")]
+
+BRAINS: dict[str, type[BrainSettings]] = {
+    "bids": BidsBrain,
+    "timeseries": TimeSeriesBrain,
+    "responses": ResponsesBrain,
+    "bdata": BDataBrain,
+}
 """Settings by format."""

@@ -306,7 +306,7 @@ class Study(Settings):
 
         A pattern yields the files that it stands for, or itself where there are none.
         """
-        for key, path in self.brain.files(subject) if self.brain else ():
+        for key, path in self.brain.paths(subject) if self.brain else ():
             base = Path(path.anchor) if path.is_absolute() else self.folder
             found = sorted(base.glob(str(path.relative_to(path.anchor)))) if "*" in str(path) else []
             yield from ((key, match) for match in found or [path])

@@ -19,8 +19,13 @@ from affectlake.formats._bids_runs import Run
 _NOT_A_NAME = {"onset", "duration", "video_id", "file", "duplicate_of"}
 
 
+def event_tables(runs: Sequence[Run]) -> list[tuple[Path, pl.DataFrame]]:
+    """The events of the runs as they are written, for `check_numbering`."""
+    return [(run.events, read_text(run.events)) for run in runs if run.events is not None]
+
+
 def check_numbering(
-    runs: Sequence[Run],
+    tables: Sequence[tuple[Path, pl.DataFrame]],
     manifest: pl.DataFrame,
     *,
     stimulus_column: str,
@@ -36,8 +41,8 @@ def check_numbering(
 
     Parameters
     ----------
-    runs : sequence of Run
-        Of one subject.
+    tables : sequence of (Path, DataFrame)
+        What one subject was shown: files, and their cells as text.
     manifest : DataFrame
         From `affectlake.formats.videos.read_names`: ``video_id``, ``duplicate_of``, and the manifest's other columns
         as they are written.
@@ -53,8 +58,7 @@ def check_numbering(
     InputError
         Events contradict the manifest, or numbers are no bijection. The message names file, row and column.
     """
-    events = [(run.events, read_text(run.events)) for run in runs if run.events is not None]
-    events = [(path, raw.with_row_index("line", offset=2)) for path, raw in events if stimulus_column in raw.columns]
+    events = [(path, raw.with_row_index("(line)", offset=2)) for path, raw in tables if stimulus_column in raw.columns]
     names = _names(manifest, events)
     ids: dict[str, str] = {}
     for path, raw in events:
@@ -86,7 +90,7 @@ def _agree(
 ) -> None:
     """Compare what the events and the manifest say in the column ``name`` of the clip that each row is read as."""
     says = {v: (t, to_id(t.strip())) for v, t in manifest.select("video_id", name).drop_nulls().iter_rows()}
-    rows = shown.select("line", pl.col(column).alias("stimulus"), pl.col(name).alias("other")).drop_nulls()
+    rows = shown.select("(line)", pl.col(column).alias("stimulus"), pl.col(name).alias("other")).drop_nulls()
     wrong = [
         (line, stimulus, other, says[ids[stimulus]][0])
         for line, stimulus, other in rows.iter_rows()

@@ -6,8 +6,18 @@ This is the public face of ``_bids_runs.py`` (file names, old and new), ``_bids_
 
 from __future__ import annotations
 
-from affectlake.formats._bids_events import PRESENTATIONS, read_events, read_presentations
-from affectlake.formats._bids_numbering import check_numbering
+from affectlake.formats._bids_events import PRESENTATIONS, read_events, read_presentations, read_text, resolve_stimuli
+from affectlake.formats._bids_numbering import check_numbering, event_tables
 from affectlake.formats._bids_runs import Run, find_runs
 
-__all__ = ["PRESENTATIONS", "Run", "check_numbering", "find_runs", "read_events", "read_presentations"]
+__all__ = [
+    "PRESENTATIONS",
+    "Run",
+    "check_numbering",
+    "event_tables",
+    "find_runs",
+    "read_events",
+    "read_presentations",
+    "read_text",
+    "resolve_stimuli",
+]
