@@ -10,7 +10,15 @@ import polars as pl
 
 from affectlake.errors import StudyError
 from affectlake.exclusions import Exclusions
-from resources.brains import BDataBrain, BidsBrain, BrainSettings, ResponsesBrain, TimedSettings, TimeSeriesBrain
+from resources.brains import (
+    BDataBrain,
+    BidsBrain,
+    BrainSettings,
+    Groups,
+    ResponsesBrain,
+    TimedSettings,
+    TimeSeriesBrain,
+)
 from resources.study import Study
 
 if TYPE_CHECKING:
@@ -50,11 +58,10 @@ def _bids(
 ) -> SubjectData:
     from affectlake.atlas import read_atlas
     from affectlake.formats.bids import find_runs
-    from affectlake.formats.groups import read_groups
     from affectlake.timeseries import read_subject
 
     runs = find_runs(study.resolve(brain.root), subject, space=brain.space, task=brain.task)
-    groups = read_groups(study.resolve(brain.atlas.groups)) if brain.atlas.groups else None
+    groups = _groups(study, brain.atlas.groups)
     atlas = read_atlas(study.resolve(brain.atlas.file), study.resolve(brain.atlas.labels), groups=groups)
     shown = _shown(study, brain, runs, clips, exclusions)
     return read_subject(runs, atlas, shown, progress=progress, **_blocks(brain, clips))
@@ -99,12 +106,11 @@ def _responses(
 
 def _bdata(study: Study, brain: BDataBrain, subject: str, clips: pl.DataFrame, exclusions: Exclusions) -> SubjectData:
     from affectlake.formats.bdata import read_bdata
-    from affectlake.formats.groups import read_groups
     from affectlake.formats.matrices import in_natural_order
     from affectlake.responsematrix import matrix_subject
 
     paths = in_natural_order(study.resolve(p) for key, p in study.subject_files(subject) if key == "brain.data")
-    groups = read_groups(study.resolve(brain.groups)) if brain.groups else None
+    groups = _groups(study, brain.groups)
     data = read_bdata(paths, stimulus_column=brain.stimulus_column, groups=groups)
     return matrix_subject(
         subject,
@@ -123,6 +129,12 @@ def _files(study: Study, subject: str) -> dict[str, Path]:
     if doubled:
         raise StudyError(f"one pattern names several files of {subject}: {', '.join(doubled)}", where=str(study.path))
     return {key: study.resolve(path) for key, path in named}
+
+
+def _groups(study: Study, groups: Groups | None) -> dict[str, list[str]] | None:
+    from affectlake.formats.groups import read_groups
+
+    return read_groups(study.resolve(groups.file), label=groups.label) if groups else None
 
 
 def _to_id(brain: BrainSettings) -> Callable[[str], str]:

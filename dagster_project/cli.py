@@ -54,6 +54,7 @@ class Kind(StrEnum):
     blank = "blank"
     cowen_keltner = "cowen-keltner"
     alice = "alice"
+    horikawa2020 = "horikawa2020"
 
 
 def main() -> None:
@@ -116,6 +117,10 @@ def study_new(
         _write_demo(folder)
     if data is not None:
         _write_alice(folder, data)
+    if kind is Kind.horikawa2020:
+        from affectlake.horikawa import write_horikawa2020
+
+        write_horikawa2020(folder)
     target.write_text(studies.template(kind.value).read_text(encoding="utf-8"), encoding="utf-8")
     out.print(f"wrote {target}")
 

@@ -19,13 +19,22 @@ Named = Iterator[tuple[str, Path]]
 """Keys of the study file with the paths that they name, relative to it."""
 
 
+class Groups(Settings):
+    """Regions as lists of labels."""
+
+    file: Path
+    """YAML file: a mapping of region to list of labels."""
+    label: str = "{label}"
+    """How the atlas or the scans spell a label: ``{h}`` is L and R, ``{side}`` lh and rh."""
+
+
 class Atlas(Settings):
     """A labelled image and the names of its labels."""
 
     file: Path
     labels: Path
-    groups: Path | None = None
-    """YAML file of regions as lists of labels; every label is a region where absent."""
+    groups: Groups | None = None
+    """Every label is a region where absent."""
 
 
 class BrainSettings(Settings):
@@ -64,7 +73,7 @@ class BidsBrain(TimedSettings):
         yield "brain.atlas.file", self.atlas.file
         yield "brain.atlas.labels", self.atlas.labels
         if self.atlas.groups is not None:
-            yield "brain.atlas.groups", self.atlas.groups
+            yield "brain.atlas.groups.file", self.atlas.groups.file
 
 
 def _of(pattern: str, subject: str) -> Path:
@@ -131,14 +140,14 @@ class BDataBrain(BrainSettings):
     data: str
     """``.h5`` or ``.mat``; path with ``{subject}``, and ``*`` where there is one file a session."""
     stimulus_column: str = "stimulus_name"
-    groups: Path | None = None
-    """YAML file of regions as lists of the file's region keys; every region key is a region where absent."""
+    groups: Groups | None = None
+    """Every region key of the files is a region where absent."""
 
     def paths(self, subject: str) -> Named:
         """The subject's files."""
         yield "brain.data", _of(self.data, subject)
         if self.groups is not None:
-            yield "brain.groups", self.groups
+            yield "brain.groups.file", self.groups.file
 
 
 Brain = Annotated[BidsBrain | TimeSeriesBrain | ResponsesBrain | BDataBrain, Field(discriminator="format")]

@@ -13,14 +13,16 @@ from affectlake.errors import InputError
 from affectlake.formats._tabular import check_file
 
 
-def read_groups(path: Path) -> dict[str, list[str]]:
+def read_groups(path: Path, *, label: str = "{label}") -> dict[str, list[str]]:
     """Read a YAML file of regions.
 
     Parameters
     ----------
     path : Path
-        A mapping of region to list of labels. A label with ``{h}`` stands for the left and the right one, ``L`` and
-        ``R``; ``{side}`` likewise for ``lh`` and ``rh``.
+        A mapping of region to list of labels.
+    label : str
+        How the atlas spells a label: ``{label}`` is what the file says, ``{h}`` is L and R, ``{side}`` lh and rh. With
+        either of the last two every label stands for both hemispheres.
 
     Returns
     -------
@@ -41,9 +43,9 @@ def read_groups(path: Path) -> dict[str, list[str]]:
     for name, labels in found.items():
         if not isinstance(labels, list) or not labels:
             raise InputError(f"region {name} is no list of labels", where=str(path), remedy="Write `V: [V1, V2]`.")
-    return {str(name): [both for label in labels for both in _sides(str(label))] for name, labels in found.items()}
+    return {str(name): [both for one in labels for both in _sides(label, str(one))] for name, labels in found.items()}
 
 
-def _sides(label: str) -> list[str]:
-    sides = [label.replace("{h}", h).replace("{side}", side) for h, side in (("L", "lh"), ("R", "rh"))]
-    return list(dict.fromkeys(sides))
+def _sides(pattern: str, label: str) -> list[str]:
+    spelt = [pattern.replace("{h}", h).replace("{side}", side) for h, side in (("L", "lh"), ("R", "rh"))]
+    return list(dict.fromkeys(text.replace("{label}", label) for text in spelt))

@@ -51,8 +51,9 @@ def test_images_with_regions_made_of_an_atlas_labels(tmp_path: Path) -> None:
     labels[0], labels[1], labels[2] = 1, 2, 3
     save(tmp_path / "atlas.nii.gz", labels.astype("int16"))
     (tmp_path / "atlas.tsv").write_text("index\tlabel\n1\tL_V1\n2\tR_V1\n3\tL_H\n")
-    (tmp_path / "groups.yaml").write_text("VC: ['{h}_V1']\n")
-    text = "format: bids, root: ., atlas: {file: atlas.nii.gz, labels: atlas.tsv, groups: groups.yaml}"
+    (tmp_path / "groups.yaml").write_text("VC: [V1]\n")
+    groups = "groups: {file: groups.yaml, label: '{h}_{label}'}"
+    text = "format: bids, root: ., atlas: {file: atlas.nii.gz, labels: atlas.tsv, " + groups + "}"
     brains = study(tmp_path, text, [f"v{k}" for k in range(12)])
     found = read(brains)
     assert found.voxels["rois"].explode().drop_nulls().unique().to_list() == ["VC"]
@@ -94,8 +95,9 @@ def test_matrices_of_responses(tmp_path: Path) -> None:
 def bdata_study(folder: Path, ids: list[str]) -> Study:
     for session in (2, 10):
         bdata.write_h5(folder / f"fmri_s1_Session{session}.h5", names=False, blocks=6 if session == 2 else 3)
-    (folder / "groups.yaml").write_text("V1: ['hcp180_r_{side}.{h}_V1_ROI']\n")
-    return study(folder, "format: bdata, data: 'fmri_{subject}_Session*.h5', groups: groups.yaml", ids)
+    (folder / "groups.yaml").write_text("V1: [V1]\n")
+    groups = "groups: {file: groups.yaml, label: 'hcp180_r_{side}.{h}_{label}_ROI'}"
+    return study(folder, "format: bdata, data: 'fmri_{subject}_Session*.h5', " + groups, ids)
 
 
 def test_bdata_of_several_sessions(tmp_path: Path) -> None:
