@@ -6,18 +6,52 @@ What belongs here: shapes of tables. What does not: how the numbers came about (
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from affectlake.errors import ContractError
+from affectlake.exclusions import Exclusions
 from affectlake.tables import RESPONSES, ROI_TIMESERIES, VOXELS
 
 BLOCK = 4096
 """Voxels in one row of the table ``responses``."""
 
 _ROW = ("trial", "session", "run", "video_id")
+
+
+@dataclass(frozen=True)
+class SubjectData:
+    """Everything that is read from one subject's scans, whatever their format.
+
+    Attributes
+    ----------
+    subject : str
+    voxels : DataFrame
+        Rows of the table ``voxels``; row = voxel.
+    presentations : DataFrame
+        ``trial`` (0-based row of ``responses``), ``session``, ``run``, ``video_id`` (canonical), ``onset_s``,
+        ``duration_s``.
+    responses : ndarray of float32, shape (n_presentations, n_voxels)
+        Z-scored within runs; 0 for unusable voxels, so that a column is a voxel's number.
+    timeseries : DataFrame
+        Rows of the table ``roi_timeseries``.
+    exclusions : Exclusions
+        Voxels, presentations and regions that were not used.
+    """
+
+    subject: str
+    voxels: pl.DataFrame
+    presentations: pl.DataFrame
+    responses: NDArray[np.float32]
+    timeseries: pl.DataFrame
+    exclusions: Exclusions
+
+    def responses_frame(self) -> pl.DataFrame:
+        """The responses as rows of the table ``responses``."""
+        return responses_frame(self.subject, self.presentations, self.responses)
 
 
 def voxels_frame(
@@ -58,6 +92,26 @@ def voxels_frame(
             "status": status,
         },
         schema=VOXELS.schema,
+    )
+
+
+def region_voxels(subject: str, rois: Sequence[str], status: pl.Series) -> pl.DataFrame:
+    """Build the table ``voxels`` of a subject whose regions are all that is known: one voxel each, without a place.
+
+    Parameters
+    ----------
+    subject : str
+    rois : sequence of str
+        Names; the row is the voxel's number.
+    status : Series of String
+        ``used``, ``constant`` or ``nan``.
+    """
+    frame = pl.DataFrame({"voxel": range(len(rois)), "rois": [[roi] for roi in rois], "status": status})
+    return frame.select(
+        pl.col(name).cast(dtype)
+        if name in frame.columns
+        else pl.lit(subject if name == "subject" else None, dtype).alias(name)
+        for name, dtype in VOXELS.schema.items()
     )
 
 

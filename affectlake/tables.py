@@ -390,16 +390,16 @@ RESPONSES = Table(
 
 VOXELS = Table(
     "voxels",
-    "One voxel of a subject, used or dropped.",
+    "One voxel of a subject, used or dropped; a whole region, without a place, where only its time series is known.",
     (
         Column("subject", pl.String, "whose brain"),
         Column("voxel", pl.Int32, "0-based voxel of the subject, in C order of i, j, k"),
-        Column("i", pl.Int32, "voxel index"),
-        Column("j", pl.Int32, "voxel index"),
-        Column("k", pl.Int32, "voxel index"),
-        Column("x_mm", pl.Float64, "position in the space of the images, mm"),
-        Column("y_mm", pl.Float64, "position, mm"),
-        Column("z_mm", pl.Float64, "position, mm"),
+        Column("i", pl.Int32, "voxel index", nullable=True),
+        Column("j", pl.Int32, "voxel index", nullable=True),
+        Column("k", pl.Int32, "voxel index", nullable=True),
+        Column("x_mm", pl.Float64, "position in the space of the images, mm", nullable=True),
+        Column("y_mm", pl.Float64, "position, mm", nullable=True),
+        Column("z_mm", pl.Float64, "position, mm", nullable=True),
         Column("rois", pl.List(pl.String), "regions that the voxel belongs to"),
         Column("status", pl.String, "used, constant or nan (in at least one run)"),
     ),

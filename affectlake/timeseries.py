@@ -16,45 +16,14 @@ from numpy.typing import NDArray
 
 from affectlake import _bold
 from affectlake._nifti import open_image, read_image
+from affectlake._presented import mark_first, respond
 from affectlake.atlas import Atlas
-from affectlake.brainframes import response_matrix, responses_frame, roi_frame, voxels_frame
+from affectlake.brainframes import SubjectData, response_matrix, roi_frame, voxels_frame
 from affectlake.errors import InputError
 from affectlake.exclusions import Exclusions
 from affectlake.formats.bids import Run
 
 __all__ = ["SubjectData", "read_subject", "response_matrix"]
-
-
-@dataclass(frozen=True)
-class SubjectData:
-    """Everything that is read from one subject's scans.
-
-    Attributes
-    ----------
-    subject : str
-    voxels : DataFrame
-        Rows of the table ``voxels``; row = voxel.
-    presentations : DataFrame
-        ``trial`` (0-based row of ``responses``), ``session``, ``run``, ``video_id`` (canonical), ``onset_s``,
-        ``duration_s``.
-    responses : ndarray of float32, shape (n_presentations, n_voxels)
-        Z-scored within runs; 0 for unusable voxels, so that a column is a voxel's number.
-    timeseries : DataFrame
-        Rows of the table ``roi_timeseries``.
-    exclusions : Exclusions
-        Voxels, presentations and regions that were not used.
-    """
-
-    subject: str
-    voxels: pl.DataFrame
-    presentations: pl.DataFrame
-    responses: NDArray[np.float32]
-    timeseries: pl.DataFrame
-    exclusions: Exclusions
-
-    def responses_frame(self) -> pl.DataFrame:
-        """The responses as rows of the table ``responses``."""
-        return responses_frame(self.subject, self.presentations, self.responses)
 
 
 @dataclass
@@ -126,7 +95,7 @@ def read_subject(
     if not runs:
         raise InputError("no runs to read")
     exclusions = Exclusions()
-    shown = _mark_first(presentations, duplicate_of or {}, exclusions)
+    shown = mark_first(presentations, duplicate_of or {}, exclusions)
     voxels = _find_voxels(runs, atlas, exclusions)
     tables, responses, means, used = [], [], [], []
     for done, run in enumerate(runs, start=1):
@@ -139,19 +108,6 @@ def read_subject(
             progress(done, len(runs))
     _mend_means(runs, voxels, atlas, means, used)
     return _assemble(runs, atlas, voxels, pl.concat(tables), np.concatenate(responses), means, exclusions)
-
-
-def _mark_first(shown: pl.DataFrame, duplicate_of: Mapping[str, str], exclusions: Exclusions) -> pl.DataFrame:
-    """Resolve duplicates to their canonical clip and mark the first presentation of each, which is kept.
-
-    The others stay in the frame until blocks are cut: they end the block before them as any presentation does.
-    """
-    resolved = shown.with_columns(shown=pl.col("video_id"), video_id=pl.col("video_id").replace(dict(duplicate_of)))
-    resolved = resolved.sort("run", "onset_s", maintain_order=True)
-    resolved = resolved.with_columns(first=pl.col("video_id").is_first_distinct())
-    for source, name in resolved.filter(~pl.col("first")).select("source", "shown").iter_rows():
-        exclusions.add(source, "duplicate_presentation", name)
-    return resolved
 
 
 def _find_voxels(runs: Sequence[Run], atlas: Atlas, exclusions: Exclusions) -> _Voxels:
@@ -215,21 +171,7 @@ def _read_run(
     voxels.nan |= nan
     voxels.constant |= constant
     means = _bold.roi_means(data, voxels.usable, voxels.labels, list(atlas.rois.values()))
-    if despike:
-        _bold.despike(data)
-    shown = presentations.filter(run=run.run)
-    onset, duration = shown["onset_s"].to_numpy(), shown["duration_s"].to_numpy()
-    blocks = _bold.block_volumes(onset, duration, len(data), run.tr_s, shift_s, rest_s)
-    inside, first = blocks[:, 0] < blocks[:, 1], shown["first"].to_numpy()
-    for source, name in shown.filter(first & ~inside).select("source", "video_id").iter_rows():
-        exclusions.add(source, "outside_run", name)
-    shown, blocks = shown.filter(first & inside), blocks[first & inside]
-    if shown.height == 1:
-        # Against what would one presentation be standardized?
-        exclusions.add(shown["source"][0], "only_presentation_of_run", shown["video_id"][0])
-        shown, blocks = shown.clear(), blocks[:0]
-    values = _bold.block_means(data, blocks)
-    _bold.standardize(values)
+    shown, values = respond(data, presentations.filter(run=run.run), run.tr_s, shift_s, rest_s, despike, exclusions)
     return shown, values, means
 
 

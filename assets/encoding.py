@@ -44,6 +44,7 @@ def encoding_scores(
                 scene.responses,
                 scene.presentations["run"].to_numpy(),
                 folds=settings.folds,
+                gap=settings.gap,
                 alphas=np.asarray(settings.alpha_grid),
                 exclusive=scene.presentations["video_id"].to_numpy(),
                 trials=scene.presentations["trial"].to_numpy(),

@@ -29,11 +29,10 @@ def _media(study: Study, key: Key) -> Iterable[Path]:
 
 
 def _scans(study: Study, key: Key) -> Iterable[Path]:
-    if study.brain is None:
-        return
-    yield study.resolve(study.brain.atlas.file)
-    yield study.resolve(study.brain.atlas.labels)
-    yield from sorted(p for p in (study.resolve(study.brain.root) / key["subject"]).rglob("*") if p.is_file())
+    yield study.resolve(study.stimuli.manifest)
+    for name, path in study.subject_files(key["subject"]):
+        file = study.resolve(path / key["subject"] if name == "brain.root" else path)
+        yield from sorted(p for p in file.rglob("*") if p.is_file()) if file.is_dir() else (file,)
 
 
 def _model_inputs(study: Study, key: Key) -> tuple[str, ...]:
@@ -138,7 +137,11 @@ RESPONSES = Recipe(
     outputs=("responses", "voxels", "roi_timeseries"),
     inputs=("videos",),
     code=("assets.brain",),
-    settings=lambda study, key: study.brain.model_dump(mode="json", exclude={"subjects"}) if study.brain else None,
+    settings=lambda study, key: [
+        study.brain.model_dump(mode="json", exclude={"subjects"}) if study.brain else None,
+        study.stimuli.id_column,
+        study.stimuli.id.model_dump(mode="json"),
+    ],
     files=_scans,
     applies=lambda study: study.brain is not None,
 )

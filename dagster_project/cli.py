@@ -53,6 +53,8 @@ class Kind(StrEnum):
     demo = "demo"
     blank = "blank"
     cowen_keltner = "cowen-keltner"
+    alice = "alice"
+    horikawa2020 = "horikawa2020"
 
 
 def main() -> None:
@@ -96,17 +98,26 @@ def demo() -> None:
 def study_new(
     folder: Annotated[Path, typer.Argument(help="Folder of the new study.")],
     kind: Annotated[Kind, typer.Option(help="What to start from.")] = Kind.blank,
+    data: Annotated[Path | None, typer.Option(help="Folder that holds alice/, for the kind alice.")] = None,
 ) -> None:
-    """Write FOLDER/study.yaml; the demo's clips, ratings and scans are generated beside it."""
+    """Write FOLDER/study.yaml; the demo's clips, ratings and scans are generated beside it, as are alice's passages."""
     import studies
     from affectlake.errors import StudyError
 
+    if (kind is Kind.alice) != (data is not None):
+        raise typer.BadParameter("the kind alice, and no other, needs --data")
     target = folder / "study.yaml"
     if target.exists():
         raise StudyError("is there already", where=str(target), remedy="Choose another folder, or delete it first.")
     folder.mkdir(parents=True, exist_ok=True)
     if kind is Kind.demo:
         _write_demo(folder)
+    if data is not None:
+        _write_alice(folder, data)
+    if kind is Kind.horikawa2020:
+        from affectlake.horikawa import write_horikawa2020
+
+        write_horikawa2020(folder)
     target.write_text(studies.template(kind.value).read_text(encoding="utf-8"), encoding="utf-8")
     out.print(f"wrote {target}")
 
@@ -119,6 +130,15 @@ def _write_demo(folder: Path) -> None:
     with Progress(console=err, transient=True) as bars:
         task = bars.add_task("generating SYNTHETIC clips, ratings and scans", total=None)
         write_demo(folder, progress=lambda done, total: bars.update(task, completed=done, total=total))
+
+
+def _write_alice(folder: Path, data: Path) -> None:
+    from affectlake.passages import write_alice
+
+    passages, left_out = write_alice(folder, data)
+    out.print(f"wrote {passages} passages", highlight=False)
+    for source, reason, what, n in left_out.frame("passages").select("source", "reason", "what", "n").iter_rows():
+        out.print(f"  left out: {n} x {reason} of {what} in {Path(source).name}", highlight=False)
 
 
 @study_app.command("check")

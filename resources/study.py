@@ -16,30 +16,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
 from affectlake.errors import StudyError
+from resources.brains import BRAINS, Brain
+from resources.settings import IdRule, Settings
 
 SLUG = r"^[a-z0-9][a-z0-9._-]{0,62}$"
-SUBJECT = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
 
 STUDY_VARIABLE = "AFFECTLAKE_STUDY"
 LAKE_VARIABLE = "AFFECTLAKE_LAKE"
 DEFAULT_STUDY = Path("studies/demo/study.yaml")
-
-
-class Settings(BaseModel):
-    """Base of all sections: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class IdRule(Settings):
-    """How one source spells the study's video ids: strip, then pad with zeros."""
-
-    strip_prefix: str = ""
-    strip_suffix: str = ""
-    pad: int = Field(0, ge=0, le=64)
 
 
 class Source(Settings):
@@ -192,30 +179,6 @@ class Embedding(Settings):
     seed: int = 0
 
 
-class Atlas(Settings):
-    """A labelled image and the names of its labels."""
-
-    file: Path
-    labels: Path
-
-
-class Brain(Settings):
-    """The scans."""
-
-    format: Literal["bids"]
-    root: Path
-    subjects: tuple[Annotated[str, Field(pattern=SUBJECT)], ...] = Field(min_length=1)
-    stimulus_column: str = "stim_id"
-    id: IdRule = IdRule()
-    task: str | None = None
-    space: str | None = None
-    shift_s: float = Field(4.0, ge=0, le=20)
-    rest_s: float = Field(2.0, ge=0, le=60)
-    """Rest after each block that belongs to it, seconds."""
-    despike: bool = False
-    atlas: Atlas
-
-
 class LogSpace(Settings):
     """Powers of ten, from the first to the second exponent, so many of them."""
 
@@ -226,6 +189,8 @@ class Encoding(Settings):
     """How responses are predicted from a space."""
 
     folds: int = Field(6, ge=2)
+    gap: int = Field(0, ge=0)
+    """Presentations left out of training on each side of the held-out block, where a subject has one run only."""
     alphas: LogSpace | tuple[float, ...] = LogSpace(logspace=(-1, 6, 20))
     null: int = Field(1000, ge=0)
     seed: int = 0
@@ -342,10 +307,17 @@ class Study(Settings):
                     yield f"models.{model.name}.{key}", file
         if self.items not in ("all", "captioned"):
             yield "items", Path(self.items)
-        if self.brain:
-            yield "brain.root", self.brain.root
-            yield "brain.atlas.file", self.brain.atlas.file
-            yield "brain.atlas.labels", self.brain.atlas.labels
+        yield from dict.fromkeys(named for subject in self.subjects for named in self.subject_files(subject))
+
+    def subject_files(self, subject: str) -> Iterator[tuple[str, Path]]:
+        """Every file or folder that holds one subject's scans, with the key that names it.
+
+        A pattern yields the files that it stands for, or itself where there are none.
+        """
+        for key, path in self.brain.paths(subject) if self.brain else ():
+            base = Path(path.anchor) if path.is_absolute() else self.folder
+            found = sorted(base.glob(str(path.relative_to(path.anchor)))) if "*" in str(path) else []
+            yield from ((key, match) for match in found or [path])
 
     def dump(self, section: str) -> Any:
         """One section as plain JSON values, for fingerprints and methods texts."""
@@ -418,8 +390,10 @@ def _explain(error: ValidationError, path: Path, root: yaml.Node | None) -> Stud
 
 def _problem(detail: Any, root: yaml.Node | None) -> tuple[int | None, str]:
     # pydantic names the kind of agent inside the path of a model: ("models", 0, "text", "temperature")
-    kind = detail["loc"][2] if detail["loc"][:1] == ("models",) and len(detail["loc"]) > 2 else None
-    location = [p for i, p in enumerate(detail["loc"]) if not (kind and i == 2)]
+    # or a brain: ("brain", "bids", "shift_s")
+    place = {"models": 2, "brain": 1}.get(str(detail["loc"][0]), 0) if detail["loc"] else 0
+    kind = detail["loc"][place] if 0 < place < len(detail["loc"]) else None
+    location = [p for i, p in enumerate(detail["loc"]) if not (kind and i == place)]
     key = ".".join(str(p) for p in location)
     line = _line(root, location)
     if detail["type"] == "extra_forbidden":
@@ -434,10 +408,8 @@ def _problem(detail: Any, root: yaml.Node | None) -> tuple[int | None, str]:
 
 def _known_keys(parents: list[Any], kind: str | None) -> list[str]:
     """Keys of the section that ``parents`` leads to."""
-    if kind is not None:
-        return list(MODELS[kind].model_fields)
-    section: type[BaseModel] = Study
-    for part in parents:
+    section: type[BaseModel] = Study if kind is None else {**MODELS, **BRAINS}[kind]
+    for part in parents if kind is None else parents[1 + (parents[0] == "models") :]:
         annotation = str(section.model_fields[part].annotation) if part in section.model_fields else ""
         sections = [*Settings.__subclasses__(), *Source.__subclasses__()]
         inner = [s for s in sections if re.search(rf"\b{s.__name__}\b", annotation)]

@@ -30,7 +30,7 @@ _MISSING = ("n/a", "N/A", "NaN", "nan", "")
 
 
 def read_events(path: Path, stimulus_column: str) -> pl.DataFrame:
-    """Read an ``events.tsv``.
+    """Read an ``events.tsv``, or the same table as ``.csv``.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def read_events(path: Path, stimulus_column: str) -> pl.DataFrame:
     InputError
         A column is missing, a time is not a number, or there is no row.
     """
-    raw = _read_text(path)
+    raw = read_text(path)
     for column in ("onset", "duration", stimulus_column):
         if column not in raw.columns:
             raise InputError(
@@ -78,15 +78,20 @@ def read_events(path: Path, stimulus_column: str) -> pl.DataFrame:
     return events.sort("onset_s", "line", nulls_last=True)
 
 
-def _read_text(path: Path) -> pl.DataFrame:
+def read_text(path: Path) -> pl.DataFrame:
+    """Every cell of an events file as text, null where it says n/a."""
+    # BIDS knows no quotes
+    separator, quote = (",", '"') if path.suffix == ".csv" else ("\t", None)
     try:
-        return pl.read_csv(path, separator="\t", infer_schema=False, null_values=list(_MISSING), quote_char=None)
+        return pl.read_csv(path, separator=separator, infer_schema=False, null_values=list(_MISSING), quote_char=quote)
     except FileNotFoundError:
         raise InputError("no such file", where=str(path)) from None
     except pl.exceptions.NoDataError:
         raise InputError("no events in this run: the file is empty", where=str(path)) from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise InputError(f"not a table with tabs ({error})", where=str(path)) from error
+        raise InputError(
+            f"""not a table with {"commas" if separator == "," else "tabs"} ({error})""", where=str(path)
+        ) from error
 
 
 def _is_timed() -> pl.Expr:
@@ -140,17 +145,48 @@ def read_presentations(
         tables.append(events.with_columns(pl.lit(value).alias(name) for name, value in labels.items()))
     if not tables:
         raise InputError("no run has events", where=runs[0].subject if runs else None)
-    table = pl.concat(tables)
+    found, unused = resolve_stimuli(pl.concat(tables), stimulus_column, known, to_id)
+    exclusions.update(unused)
+    return found.select(PRESENTATIONS.names()).cast(PRESENTATIONS), exclusions
+
+
+def resolve_stimuli(
+    table: pl.DataFrame, stimulus_column: str, known: Collection[str], to_id: Callable[[str], str]
+) -> tuple[pl.DataFrame, Exclusions]:
+    """Resolve what was shown to the study's clips; the rows of no clip and of unknown ones are counted and dropped.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``stimulus`` (text as written, or null), ``source`` and ``line``; other columns stay.
+    stimulus_column : str
+        Where ``stimulus`` comes from, for messages.
+    known, to_id
+        As for `read_presentations`.
+
+    Returns
+    -------
+    table : DataFrame
+        With ``video_id``.
+    exclusions : Exclusions
+        ``unknown_id`` (by id) and ``no_stimulus``.
+
+    Raises
+    ------
+    InputError
+        Fewer than half of the stimuli are known, or two of them map to one clip.
+    """
+    exclusions, clips = Exclusions(), set(known)
     ids = {text: to_id(text) for text in table["stimulus"].drop_nulls().unique()}
-    _check_mapping(table, ids, stimulus_column, set(known), to_id)
-    known_ids = {text: video_id for text, video_id in ids.items() if video_id in set(known)}
+    _check_mapping(table, ids, stimulus_column, clips, to_id)
+    known_ids = {text: video_id for text, video_id in ids.items() if video_id in clips}
     table = table.with_columns(
         video_id=pl.col("stimulus").replace_strict(known_ids, default=None, return_dtype=pl.String)
     )
     unused = table.filter(pl.col("video_id").is_null()).group_by("source", "stimulus").len()
     for source, stimulus, n in unused.iter_rows():
         exclusions.add(source, "no_stimulus" if stimulus is None else "unknown_id", stimulus or "n/a", n)
-    return table.drop_nulls("video_id").select(PRESENTATIONS.names()).cast(PRESENTATIONS), exclusions
+    return table.drop_nulls("video_id"), exclusions
 
 
 def _check_end(run: Run, path: Path, events: pl.DataFrame) -> None:
@@ -195,7 +231,8 @@ def _check_mapping(
 
 def _advice(path: Path, column: str, known: set[str], to_id: Callable[[str], str]) -> str:
     """Name the column that does name known clips, if there is one."""
-    for other in _read_text(path).iter_columns():
+    columns = read_text(path).iter_columns() if path.suffix in (".tsv", ".csv") else ()
+    for other in columns:
         values = other.drop_nulls().unique().to_list()
         hits = sum(to_id(value) in known for value in values)
         if other.name not in (column, "onset", "duration") and hits and 2 * hits >= len(values):

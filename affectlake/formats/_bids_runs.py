@@ -146,10 +146,10 @@ def _only(key: str, wanted: str | None, folder: Path, found: dict[Path, str]) ->
 
 
 def _acquired(path: Path) -> tuple[list[tuple[int, int, str]], ...]:
-    return tuple(_natural(_entity(path.name, key)) for key in ("ses", "run"))
+    return tuple(natural(_entity(path.name, key)) for key in ("ses", "run"))
 
 
-def _natural(label: str) -> list[tuple[int, int, str]]:
+def natural(label: str) -> list[tuple[int, int, str]]:
     """Sort key under which run 10 comes after run 9."""
     return [(0, int(t), "") if t.isdigit() else (1, 0, t) for t in re.findall(r"\d+|\D+", label)]
 

@@ -1,11 +1,23 @@
 """BIDS derivatives of fMRIPrep: find a subject's runs and read what was shown in them.
 
-This is the public face of ``_bids_runs.py`` (file names, old and new) and ``_bids_events.py`` (events and ids).
+This is the public face of ``_bids_runs.py`` (file names, old and new), ``_bids_events.py`` (events and ids) and
+``_bids_numbering.py`` (are the ids the study's?).
 """
 
 from __future__ import annotations
 
-from affectlake.formats._bids_events import PRESENTATIONS, read_events, read_presentations
+from affectlake.formats._bids_events import PRESENTATIONS, read_events, read_presentations, read_text, resolve_stimuli
+from affectlake.formats._bids_numbering import check_numbering, event_tables
 from affectlake.formats._bids_runs import Run, find_runs
 
-__all__ = ["PRESENTATIONS", "Run", "find_runs", "read_events", "read_presentations"]
+__all__ = [
+    "PRESENTATIONS",
+    "Run",
+    "check_numbering",
+    "event_tables",
+    "find_runs",
+    "read_events",
+    "read_presentations",
+    "read_text",
+    "resolve_stimuli",
+]

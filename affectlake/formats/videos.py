@@ -20,7 +20,7 @@ from affectlake.formats.ids import AS_IS, IdSpelling, check_ids, respell
 from affectlake.formats.media import Probe, probe, sample_frames
 from affectlake.tables import VIDEOS
 
-__all__ = ["assign_items", "describe_media", "media_path", "probe", "read_manifest", "sample_frames"]
+__all__ = ["assign_items", "describe_media", "media_path", "probe", "read_manifest", "read_names", "sample_frames"]
 
 
 def read_manifest(path: Path, *, id_rule: IdSpelling = AS_IS, id_column: str = "video_id") -> pl.DataFrame:
@@ -65,6 +65,29 @@ def read_manifest(path: Path, *, id_rule: IdSpelling = AS_IS, id_column: str = "
     check_ids(frame["video_id"], where=str(path))
     _check_duplicates(frame, path)
     return frame
+
+
+def read_names(path: Path, *, id_rule: IdSpelling = AS_IS, id_column: str = "video_id") -> pl.DataFrame:
+    """Read all columns of the manifest: scans may know a clip by another name.
+
+    Parameters
+    ----------
+    path, id_rule, id_column
+        As for :func:`read_manifest`.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``video_id`` and ``duplicate_of`` in the study's spelling, and the file's other columns as they are written
+        (String), the column of ids among them where it has another name.
+
+    Raises
+    ------
+    InputError
+        As for :func:`read_manifest`.
+    """
+    clips = read_manifest(path, id_rule=id_rule, id_column=id_column).select("video_id", "duplicate_of")
+    return pl.concat([clips, read_cells(path).drop("video_id", "duplicate_of", strict=False)], how="horizontal")
 
 
 def _check_duplicates(frame: pl.DataFrame, path: Path) -> None:

@@ -24,7 +24,7 @@ def refusal(folder: Path, text: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["demo", "blank", "cowen-keltner"])
+@pytest.mark.parametrize("kind", ["demo", "blank", "cowen-keltner", "alice", "horikawa2020"])
 def test_every_shipped_study_file_is_valid(kind: str) -> None:
     assert load_study(Path(__file__).parents[2] / "studies" / f"{kind}.yaml").name
 
@@ -89,3 +89,27 @@ def test_a_model_without_its_source_names_the_section_to_add(tmp_path: Path) -> 
 def test_a_model_name_that_could_not_be_a_partition_is_refused(tmp_path: Path, name: str) -> None:
     models = f'ratings: {{file: r.csv}}\nmodels:\n  - {{name: "{name}", agent: ratings, scale: category}}\n'
     assert "models.0.name" in refusal(tmp_path, MINIMAL + models)
+
+
+@pytest.mark.parametrize(
+    ("brain", "told"),
+    [
+        ("{format: bids, root: ., subjects: [a], atlas: {file: a, labels: b}, sapce: x}", "did you mean `space`?"),
+        ("{format: timeseries, series: x, subjects: [a], stimuli: s}", "`brain.tr_s`: is required"),
+        ("{format: bids, root: ., subjects: [a], atlas: {fil: a, labels: b}}", "unknown key `brain.atlas.fil`"),
+        ("{format: cifti, subjects: [a]}", "'bids', 'timeseries', 'responses', 'bdata'"),
+    ],
+)
+def test_a_mistake_in_the_section_brain_is_told_by_the_keys_of_its_format(
+    tmp_path: Path, brain: str, told: str
+) -> None:
+    assert told in refusal(tmp_path, MINIMAL + f"brain: {brain}\n")
+
+
+def test_a_pattern_names_the_files_that_it_stands_for_or_itself(tmp_path: Path) -> None:
+    brain = "{format: bdata, data: '{subject}_*.h5', subjects: [a, b]}"
+    (tmp_path / "a_2.h5").touch()
+    (tmp_path / "a_1.h5").touch()
+    study = load_study(write(tmp_path, MINIMAL + f"brain: {brain}\n"))
+    assert [path.name for _, path in study.subject_files("a")] == ["a_1.h5", "a_2.h5"]
+    assert [str(path) for _, path in study.subject_files("b")] == ["b_*.h5"]
