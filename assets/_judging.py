@@ -7,20 +7,24 @@ import polars as pl
 from assets._work import Work
 from resources.agents import build_agent
 from resources.agents.protocol import Agent, Stimuli
-from resources.study import AnyModel, RecordedModel
+from resources.lake import Lake
+from resources.study import AnyModel, RecordedModel, ServiceModel, Study
 
 KEY = ["triplet_id", "presented", "repeat", "prompt_version", "stimulus_version"]
 
 
-def stimuli(work: Work) -> Stimuli:
+def stimuli(lake: Lake) -> Stimuli:
     """What may be perceived."""
-    lake = work.lake
     return Stimuli(lake.read("videos"), lake.scan("captions"), lake.scan("ratings"), lake.scan("frames"))
 
 
-def agent_of(work: Work, model: AnyModel) -> Agent:
-    """The judge, with what it may perceive."""
-    return build_agent(model, stimuli(work), work.study)
+def agent_of(model: AnyModel, study: Study, lake: Lake) -> Agent:
+    """The judge, with what it may perceive and what it has cost so far."""
+    spent = 0.0
+    if isinstance(model, ServiceModel):
+        costs = (lake.scan(table, {"model": model.name}).select("cost_usd") for table in ("judgments", "attempts"))
+        spent = pl.concat(list(costs)).sum().collect().item()
+    return build_agent(model, stimuli(lake), study, spent)
 
 
 def asked(agent: Agent, model: AnyModel, triplets: pl.DataFrame, seed: int) -> pl.DataFrame:
@@ -42,11 +46,20 @@ def asked(agent: Agent, model: AnyModel, triplets: pl.DataFrame, seed: int) -> p
     )
 
 
-def unanswered(questions: pl.DataFrame, work: Work) -> pl.DataFrame:
-    """Questions that have neither an accepted answer nor been given up."""
-    answered = work.lake.scan("judgments", work.key).select(KEY).collect()
-    given_up = work.lake.scan("attempts", work.key).filter("final").select(KEY).collect()
-    return questions.join(answered, on=KEY, how="anti").join(given_up, on=KEY, how="anti")
+def unanswered(questions: pl.DataFrame, model: str, lake: Lake) -> pl.DataFrame:
+    """Questions that have neither an accepted answer nor been given up, with the attempts at them so far."""
+    answered = lake.scan("judgments", {"model": model}).select(KEY).collect()
+    tried = (
+        lake.scan("attempts", {"model": model}).group_by(KEY).agg(pl.col("final").any(), attempted=_next()).collect()
+    )
+    given_up = tried.filter("final").select(KEY)
+    missing = questions.join(answered, on=KEY, how="anti").join(given_up, on=KEY, how="anti")
+    counted = missing.join(tried.drop("final"), on=KEY, how="left", maintain_order="left")
+    return counted.with_columns(pl.col("attempted").fill_null(0))
+
+
+def _next() -> pl.Expr:
+    return pl.col("attempt").max() + 1
 
 
 def counted(
@@ -69,7 +82,7 @@ def counted(
         ids = judgments["triplet_id"].unique().sort()
         planned = pl.DataFrame({"triplet_id": ids, "purpose": purposes(ids.to_numpy(), triplets)})
         return judgments, planned, None
-    agent = agent_of(work, model)
+    agent = agent_of(model, work.study, work.lake)
     questions = asked(agent, model, triplets, work.study.triplets.seed)
     current = judgments.join(questions.select(KEY), on=KEY, how="semi")
     return current, triplets.select("triplet_id", "purpose"), agent.prompt_version

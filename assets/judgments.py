@@ -40,8 +40,8 @@ def judgments(
 
 def _ask(work: Work, triplets: pl.DataFrame, progress: ProgressResource) -> dict[str, int]:
     model = work.study.model(work.model)
-    agent = agent_of(work, model)
-    questions = unanswered(asked(agent, model, triplets, work.study.triplets.seed), work)
+    agent = agent_of(model, work.study, work.lake)
+    questions = unanswered(asked(agent, model, triplets, work.study.triplets.seed), model.name, work.lake)
     accepted = failed = done = 0
     if questions.is_empty():
         return {"asked": 0}
@@ -65,6 +65,6 @@ def _take_over(work: Work, model: RecordedModel) -> dict[str, int]:
     from resources.agents.recorded import recorded_judgments
 
     left_out = Exclusions()
-    rows = recorded_judgments(model, stimuli(work), work.study, left_out)
+    rows = recorded_judgments(model, stimuli(work.lake), work.study, left_out)
     accepted = work.lake.append("judgments", rows, work.context.run.run_id)
     return {"asked": 0, "accepted": accepted, **work.exclude(left_out)}

@@ -9,7 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from resources.provenance import Key, Recipe
-from resources.study import FeaturesModel, RatingsModel, Study
+from resources.study import FeaturesModel, RatingsModel, ServiceModel, Study, TextModel
+
+READERS = (TextModel, ServiceModel)
+"""Models that read captions."""
 
 
 def _files(*names: str) -> object:
@@ -41,7 +44,7 @@ def _model_inputs(study: Study, key: Key) -> tuple[str, ...]:
     model = study.model(key["model"])
     if isinstance(model, RatingsModel) or (isinstance(model, FeaturesModel) and model.scale):
         return ("videos", "ratings")
-    return ("videos", "captions") if model.agent == "text" else ("videos",)
+    return ("videos", "captions") if isinstance(model, READERS) else ("videos",)
 
 
 def _judging_inputs(study: Study, key: Key) -> tuple[str, ...]:
@@ -106,8 +109,8 @@ JUDGMENTS = Recipe(
     inputs=("videos", "captions", "ratings", "frames", "triplets"),
     code=("affectlake.triplets",),
     settings=lambda study, key: [
-        study.model(key["model"]).model_dump(mode="json", exclude={"control"}),
-        study.captions.use if study.captions and study.model(key["model"]).agent == "text" else None,
+        study.model(key["model"]).model_dump(mode="json", exclude={"control", "profile", "max_usd"}),
+        study.captions.use if study.captions and isinstance(study.model(key["model"]), READERS) else None,
     ],
     files=_files("models.{model}.file", "models.{model}.ids"),  # type: ignore[arg-type]
     uses=_judging_inputs,
