@@ -37,6 +37,9 @@ SCHEMA: dict[str, object] = {
 }
 """The answer as JSON schema, strict in the sense of the services."""
 
+_ESCAPES = {n: f"\\u{n:04x}" for n in (*map(ord, "<>&|"), *range(0x7F, 0xA0), 0x2028, 0x2029)}
+"""Markup, line ends, and control characters that JSON leaves as they are and a terminal obeys."""
+
 Reason = Literal["refused", "invalid", "length", "filtered"]
 Ending = Literal["complete", "refused", "invalid", "length", "filtered"]
 
@@ -69,10 +72,8 @@ def user_text(captions: Sequence[Sequence[str]]) -> str:
 def _encode(data: object) -> str:
     """JSON on one line in which no markup of a chat template, ours or a model's, can stand."""
     text = json.dumps(data, ensure_ascii=False)
-    for character in "<>&|\u0085\u2028\u2029":
-        # inside JSON these occur in strings only, where an escape means the same
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+    # inside JSON these occur in strings only, where an escape means the same
+    return text.translate(_ESCAPES)
 
 
 def data_block(text: str) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def check_accounts(found: Answers, questions: pl.DataFrame, service: Service) ->
 def test_without_faults_each_question_is_asked_once_and_answered(bench: Start, wire: str) -> None:
     here = bench()
     agent = here.agent(wire)
-    questions = here.questions(agent, 150)
+    questions = here.questions(agent, 100)
     found, problem = collect(agent, questions)
     assert problem is None
     assert found.attempts.is_empty()
@@ -67,7 +67,7 @@ def test_without_faults_each_question_is_asked_once_and_answered(bench: Start, w
 
 @pytest.mark.parametrize(
     ("wire", "n", "seed"),
-    [(wire, 300, 0) for wire in WIRES]
+    [(wire, 200, 0) for wire in WIRES]
     + [pytest.param(wire, 10_000, seed, marks=pytest.mark.long) for wire in WIRES for seed in range(3)],
 )
 def test_every_question_ends_accepted_or_as_a_stated_failure(bench: Start, wire: str, n: int, seed: int) -> None:
@@ -85,7 +85,7 @@ def test_every_question_ends_accepted_or_as_a_stated_failure(bench: Start, wire:
 def test_odd_is_the_item_that_stood_at_the_label_and_soft_labels_belong_to_items(bench: Start) -> None:
     here = bench()
     agent = here.agent("chat")
-    found, _ = collect(agent, here.questions(agent, 150))
+    found, _ = collect(agent, here.questions(agent, 100))
     shares = found.judgments.select("p_a", "p_b", "p_c").to_numpy()
     items = found.judgments.select("a", "b", "c").to_numpy()
     np.testing.assert_allclose(np.sort(shares, axis=1), [[0.1, 0.1, 0.8]] * len(shares), rtol=1e-5)
@@ -213,7 +213,7 @@ def test_fewer_requests_are_in_flight_after_a_rate_limit(bench: Start) -> None:
 def test_a_slow_answer_is_given_up_in_bounded_time(bench: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     here = bench(latency_s=30)
     agent = here.agent("chat", Patience(service=2, pause_s=0.01))
-    monkeypatch.setattr(agent, "_profile", agent._profile.model_copy(update={"timeout_s": 0.2}))
+    monkeypatch.setattr(agent, "profile", agent.profile.model_copy(update={"timeout_s": 0.2}))
     found, problem = collect(agent, here.questions(agent, 5))
     assert isinstance(problem, AgentError)
     assert found.attempts["raw"][0] == "no answer within 0.2 s"

@@ -68,7 +68,7 @@ class ServiceAgent:
         spent_usd: float = 0.0,
         patience: Patience | None = None,
     ) -> None:
-        self._settings, self._profile = settings, study.profiles[settings.profile]
+        self.settings, self.profile = settings, study.profiles[settings.profile]
         self._patience = patience or Patience()
         self.captions = ShownCaptions(settings.name, stimuli, study)
         self.price: Price | None = read_prices(study).of(settings.model)
@@ -86,7 +86,7 @@ class ServiceAgent:
     @property
     def name(self) -> str:
         """The model's name in the study file."""
-        return self._settings.name
+        return self.settings.name
 
     @property
     def prompt_version(self) -> str:
@@ -120,7 +120,7 @@ class ServiceAgent:
         with _signals(work.stop) as received:
             try:
                 for events in _chunks(work.events):
-                    yield rows.answers(events, self._settings.model)
+                    yield rows.answers(events, self.settings.model)
                     progress(sum(event.settled for event in events))
             finally:
                 work.finish()
@@ -130,17 +130,17 @@ class ServiceAgent:
             raise AgentError(work.stopped.what, where=f"model {self.name}", remedy=work.stopped.remedy)
 
     def _key(self) -> str:
-        key = os.environ.get(self._profile.key_env, "")
+        key = os.environ.get(self.profile.key_env, "")
         if not key:
             raise AgentError(
-                f"the environment variable {self._profile.key_env} is not set",
-                where=f"model {self.name}, profile {self._settings.profile}",
+                f"the environment variable {self.profile.key_env} is not set",
+                where=f"model {self.name}, profile {self.settings.profile}",
                 remedy="It holds the service's key; for a server that asks for none, any word will do.",
             )
         return key
 
     def _connect(self) -> Callable[[], Wire]:
-        settings, profile = self._settings, self._profile
+        settings, profile = self.settings, self.profile
         if isinstance(settings, OpenAIModel):
             from resources.agents.service.openai import OpenAIWire
 
@@ -150,8 +150,8 @@ class ServiceAgent:
         return lambda: AnthropicWire(settings, profile, self._key())
 
     def _run(self, wire: Wire, emit: Callable[[Event], None]) -> Run:
-        limits = (self._profile.max_in_flight, self._profile.requests_per_minute)
-        budget = (self._spent, self._settings.max_usd, self._settings.max_tokens)
+        limits = (self.profile.max_in_flight, self.profile.requests_per_minute)
+        budget = (self._spent, self.settings.max_usd, self.settings.max_tokens)
         return Run(wire, limits, emit, self.price, budget, self._patience)
 
 
