@@ -13,9 +13,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 from affectlake.tables import JUDGMENTS
+from dagster_project import asking
+from dagster_project.planning import Selection
+from dagster_project.runner import bring_up_to_date
 from resources.lake import Lake
+from resources.study import load_study
 from tests.services.conftest import KEY
 from tests.services.server import Service, serving
 
@@ -64,10 +69,16 @@ class Desk:
             start_new_session=True,
         )
 
-    def run(self, *words: str) -> tuple[int, str]:
-        process = self.start(*(words or JUDGE))
+    def command(self, *words: str) -> tuple[int, str]:
+        process = self.start(*words)
         text = process.communicate(timeout=240)[0]
         return process.returncode, text
+
+    def judge(self) -> None:
+        """Bring the judgments up to date in this process."""
+        study = load_study(self.folder / "study.yaml")
+        selection = Selection(frozenset({"judgments"}))
+        assert bring_up_to_date(study, self.lake, selection, Console(quiet=True)).failed == {}
 
     def wait_for(self, requests: int, process: subprocess.Popen[str]) -> None:
         while len(self.service.seen) < requests:
@@ -82,6 +93,12 @@ def desk(folder: Path, service: Service, train: int) -> Desk:
     (folder / "captions.csv").write_text("video_id,description\n" + texts)
     (folder / "study.yaml").write_text(STUDY.format(url=service.url, train=train))
     return Desk(folder, service, train)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("AFFECTLAKE_STUDY", "AFFECTLAKE_LAKE", "DAGSTER_HOME"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture
@@ -99,19 +116,16 @@ def check_complete(at: Desk) -> None:
 
 def test_a_study_is_judged_once_and_a_changed_caption_asks_only_what_shows_it(tmp_path: Path, service: Service) -> None:
     here = desk(tmp_path, service, train=200)
-    code, text = here.run()
-    assert code == 0, text
+    here.judge()
     check_complete(here)
     assert len(service.seen) == here.train + N_QUESTIONS
-    code, text = here.run()
-    assert code == 0, text
+    here.judge()
     assert len(service.seen) == here.train + N_QUESTIONS, "a second run asks nothing"
     item = 3
     concerned = here.judgments.filter((pl.col("a") == item) | (pl.col("b") == item) | (pl.col("c") == item)).height
     captions = tmp_path / "captions.csv"
     captions.write_text(captions.read_text().replace("clip 3 ", "clip three "))
-    code, text = here.run()
-    assert code == 0, text
+    here.judge()
     assert len(service.seen) - here.train - N_QUESTIONS == concerned
 
 
@@ -129,8 +143,7 @@ def test_a_killed_run_is_finished_by_the_next_one(tmp_path: Path, service: Servi
     assert kept < here.train + N_QUESTIONS
     assert kept > 0 or after < 250, "the run was killed before anything was kept"
     service.latency_s = 0.0
-    code, text = here.run()
-    assert code == 0, text
+    here.judge()
     check_complete(here)
     assert len(service.seen) - before == here.train + N_QUESTIONS - kept, "exactly the missing ones are asked"
 
@@ -152,7 +165,7 @@ def test_a_signal_keeps_all_that_was_answered(tmp_path: Path, service: Service, 
 def test_the_key_is_found_nowhere(tmp_path: Path, service: Service) -> None:
     here = desk(tmp_path, service, train=100)
     service.faults = {"500": 0.2, "401": 0.02}
-    code, text = here.run()
+    code, text = here.command(*JUDGE)
     assert code == 1
     assert "HTTP 401" in text
     assert KEY not in text
@@ -167,17 +180,17 @@ def test_the_key_is_found_nowhere(tmp_path: Path, service: Service) -> None:
 
 def test_cost_is_told_before_a_single_call_and_a_question_can_be_looked_at(tmp_path: Path, service: Service) -> None:
     here = desk(tmp_path, service, train=100)
-    code, text = here.run("cost", "--model", "judge", "--format", "csv")
+    code, text = here.command("cost", "--model", "judge", "--format", "csv")
     assert code == 0, text
     assert f"questions to ask,{100 + N_QUESTIONS}" in text
     assert "estimated from the questions' length" in text
     assert service.seen == []
     service.faults = {"prose": 0.3}
-    here.run()
-    code, text = here.run("cost", "--model", "judge", "--format", "csv")
-    assert "questions to ask,0" in text
+    here.judge()
+    study = load_study(tmp_path / "study.yaml")
+    assert asking.cost(study, here.lake, "judge").questions == 0
     tried = here.lake.read("attempts").row(0, named=True)
-    code, text = here.run("judgments", "show", str(tried["triplet_id"]))
+    code, text = here.command("judgments", "show", str(tried["triplet_id"]))
     assert code == 0, text
     assert '{"A": "clip' in text
     assert "invalid" in text
