@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+
 import polars as pl
 
-from assets._work import Work
+from assets._work import Metadata, Work
 from resources.agents import build_agent
-from resources.agents.protocol import Agent, Stimuli
+from resources.agents.protocol import Agent, Answers, Stimuli
 from resources.lake import Lake
 from resources.study import AnyModel, RecordedModel, ServiceModel, Study
 
@@ -86,3 +89,37 @@ def counted(
     questions = asked(agent, model, triplets, work.study.triplets.seed)
     current = judgments.join(questions.select(KEY), on=KEY, how="semi")
     return current, triplets.select("triplet_id", "purpose"), agent.prompt_version
+
+
+class Tally:
+    """What has come back in this run: for the line beside the bar, and for the asset's metadata at the end."""
+
+    def __init__(self, questions: int) -> None:
+        self.questions, self.settled = questions, 0
+        self._begin = time.monotonic()
+        self._counts: Counter[str] = Counter()
+        self._usd = 0.0
+
+    def add(self, answers: Answers, accepted: int) -> None:
+        """Count a chunk, of which ``accepted`` judgments were new."""
+        self._counts["accepted"] += accepted
+        self._counts["given_up"] += int(answers.attempts["final"].sum())
+        for reason, n in answers.attempts["reason"].value_counts().iter_rows():
+            self._counts[f"attempts_{reason}"] += n
+        for frame in (answers.judgments, answers.attempts):
+            self._usd += float(frame["cost_usd"].sum())
+            for name in ("tokens_in", "tokens_out"):
+                self._counts[name] += int(frame[name].sum())
+
+    def line(self) -> str:
+        """Failures, money, rate and time left in a few words."""
+        rate = self.settled / max(time.monotonic() - self._begin, 1e-9)
+        failed = sum(n for name, n in self._counts.items() if name.startswith("attempts_"))
+        left = (self.questions - self.settled) / rate / 60 if rate else 0.0
+        money = f"${self._usd:,.2f}, " if self._usd else ""
+        lost = f"{failed:,} attempts failed, {self._counts['given_up']:,} questions given up"
+        return f"({lost}, {money}{rate:,.0f}/s, {left:,.0f} min left)"
+
+    def metadata(self) -> Metadata:
+        """The same as numbers."""
+        return {"asked": self.questions, **self._counts, "cost_usd": self._usd}

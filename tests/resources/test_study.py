@@ -89,3 +89,31 @@ def test_a_model_without_its_source_names_the_section_to_add(tmp_path: Path) -> 
 def test_a_model_name_that_could_not_be_a_partition_is_refused(tmp_path: Path, name: str) -> None:
     models = f'ratings: {{file: r.csv}}\nmodels:\n  - {{name: "{name}", agent: ratings, scale: category}}\n'
     assert "models.0.name" in refusal(tmp_path, MINIMAL + models)
+
+
+SERVICE = (
+    MINIMAL
+    + "captions: {file: c.csv}\n"
+    + 'profiles: {local: {base_url: "http://127.0.0.1:8000/v1", key_env: LOCAL_KEY, models: ["qwen-*"]}}\n'
+    + "models:\n  - {name: q, agent: openai, profile: local, model: qwen-7b}\n"
+)
+
+
+def test_a_model_behind_a_service_names_a_profile_that_allows_it(tmp_path: Path) -> None:
+    model = load_study(write(tmp_path, SERVICE)).model("q")
+    assert model.agent == "openai"
+    assert "known profiles: local" in refusal(tmp_path, SERVICE.replace("profile: local", "profile: lokal"))
+    text = refusal(tmp_path, SERVICE.replace("model: qwen-7b", "model: gpt-6-luna"))
+    assert "does not allow" in text
+    assert "qwen-*" in text
+
+
+def test_a_model_behind_a_service_needs_captions_and_reads_nothing_else_yet(tmp_path: Path) -> None:
+    assert "reads captions" in refusal(tmp_path, SERVICE.replace("captions: {file: c.csv}\n", ""))
+    text = refusal(tmp_path, SERVICE.replace("model: qwen-7b", "model: qwen-7b, input: frames"))
+    assert "models.0.input" in text
+    assert "captions" in text
+
+
+def test_a_key_cannot_stand_in_the_study_file(tmp_path: Path) -> None:
+    assert "unknown key `profiles" in refusal(tmp_path, SERVICE.replace("key_env: LOCAL_KEY", "key: sk-123"))

@@ -58,6 +58,7 @@ class Service:
     seed: int = 0
     sampled: bool = False
     """True: the label is drawn from the persona's probabilities; False: the most probable one."""
+    remember: bool = True
     seen: list[Seen] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
@@ -77,6 +78,8 @@ class Service:
         return int.from_bytes(digest[:7], "big") / 2**56
 
     def fault_of(self, key: str) -> str | None:
+        if not self.faults:
+            return None
         number, self._asked[key] = self._asked[key], self._asked[key] + 1
         point = self.draw(key, number)
         for name, share in self.faults.items():
@@ -113,7 +116,8 @@ class Service:
         fault = self.fault_of(key)
         label, shares = self.choose(_question(body), key)
         good = fault is None
-        self.seen.append(Seen(path, key, headers.get("authorization", ""), body, fault, label if good else None))
+        if self.remember:
+            self.seen.append(Seen(path, key, headers.get("authorization", ""), body, fault, label if good else None))
         await asyncio.sleep(self.latency_s)
         if fault in _STATUSES:
             return self._status(fault, headers)

@@ -19,6 +19,9 @@ BASE_URL = "https://api.openai.com/v1"
 ALTERNATIVES = 5
 """Most likely tokens asked for at each place."""
 
+_NEVER = -1e5
+"""Below any logarithm that a service gives for a token that it would never say."""
+
 _CHAT_ENDINGS: dict[str, Ending] = {"stop": "complete", "length": "length", "content_filter": "filtered"}
 _RESPONSE_ENDINGS: dict[str, Ending] = {"max_output_tokens": "length", "content_filter": "filtered"}
 
@@ -182,7 +185,8 @@ def _shares(alternatives: Any, before: str) -> tuple[float, float, float] | None
     for alternative in alternatives if isinstance(alternatives, list) else []:
         token, logprob = text_at(alternative, "token") or "", at(alternative, "logprob")
         label = token[len(before) : len(before) + 1]
-        if token.startswith(before) and label in weights and isinstance(logprob, (int, float)) and logprob <= 0:
+        known = isinstance(logprob, (int, float)) and _NEVER <= logprob <= 0
+        if known and token.startswith(before) and label in weights:
             weights[label] += math.exp(logprob)
     total = sum(weights.values())
     if not total > 0:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
@@ -25,6 +27,9 @@ RAW_BYTES = 2048
 """So much of an unaccepted answer is kept."""
 
 CONNECT_S = 10.0
+
+LONGEST_WAIT_S = 366 * 86400.0
+"""Longer waits are taken for this: they come from a broken header, and dates end somewhere."""
 
 _FATAL = {401, 402, 403, 404}
 _AGAIN = {408, 409, 425}
@@ -157,16 +162,19 @@ def retry_after(header: Any) -> float | None:
     """
     for name, scale in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         value = header(name)
-        if value is None:
-            continue
-        try:
-            return max(0.0, float(value) * scale)
-        except ValueError:
-            pass
-        try:
-            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-        except ValueError:
-            pass
+        seconds = None if value is None else _seconds(value, scale)
+        if seconds is not None:
+            return min(max(0.0, seconds), LONGEST_WAIT_S)
+    return None
+
+
+def _seconds(value: str, scale: float) -> float | None:
+    """A wait as a number or as a date, in seconds."""
+    with suppress(ValueError):
+        seconds = float(value) * scale
+        return seconds if math.isfinite(seconds) else None
+    with suppress(ValueError, OverflowError):
+        return parsedate_to_datetime(value).timestamp() - time.time()
     return None
 
 
