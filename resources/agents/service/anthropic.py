@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from affectlake.prompts import SCHEMA, SYSTEM, Ending
-from resources.agents.service.wire import CONNECT_S, Reply, Wire, at, count_at, judged, text_at
+from resources.agents.service.wire import Clients, Reply, Wire, at, count_at, judged, text_at
 from resources.study import AnthropicModel, Profile
 
 if TYPE_CHECKING:
@@ -41,24 +41,25 @@ class AnthropicWire(Wire):
         import httpx2
 
         super().__init__(profile, key)
-        self._settings = settings
-        limits = httpx2.Limits(max_connections=profile.max_in_flight, max_keepalive_connections=profile.max_in_flight)
-        timeout = httpx2.Timeout(profile.timeout_s, connect=CONNECT_S)
-        self._client = anthropic.AsyncAnthropic(
-            api_key=key,
-            # this SDK adds /v1 by itself, while profiles of other servers are written with it
-            base_url=(profile.base_url or BASE_URL).rstrip("/").removesuffix("/v1"),
-            max_retries=0,
-            timeout=timeout,
-            # it would tell the server which trace of ours it belongs to
-            open_telemetry=False,
-            http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False, limits=limits, timeout=timeout),
-        )
-        self._errors = (anthropic.APIError, httpx2.HTTPError)
+        self._settings, self._errors = settings, (anthropic.APIError, httpx2.HTTPError)
+
+        def client(limits: httpx2.Limits, timeout: httpx2.Timeout) -> anthropic.AsyncAnthropic:
+            return anthropic.AsyncAnthropic(
+                api_key=key,
+                # this SDK adds /v1 by itself, while profiles of other servers are written with it
+                base_url=(profile.base_url or BASE_URL).rstrip("/").removesuffix("/v1"),
+                max_retries=0,
+                timeout=timeout,
+                # it would tell the server which trace of ours it belongs to
+                open_telemetry=False,
+                http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False, limits=limits, timeout=timeout),
+            )
+
+        self._clients = Clients(client, profile)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._clients.close()
 
     def _failures(self) -> tuple[type[Exception], ...]:
         return self._errors
@@ -68,18 +69,15 @@ class AnthropicWire(Wire):
         output: dict[str, Any] = {"format": {"type": "json_schema", "schema": SCHEMA}}
         if settings.effort is not None:
             output["effort"] = settings.effort
-        create: Any = self._client.messages.with_raw_response.create
-        raw = await create(
-            model=settings.model,
-            max_tokens=settings.max_tokens,
-            system=SYSTEM,
-            messages=[{"role": "user", "content": text}],
-            output_config=output,
-            thinking={"type": settings.thinking},
-            extra_headers={"X-Client-Request-Id": request_key},
-        )
-        response: httpx2.Response = raw.http_response
-        return response
+        body = {
+            "model": settings.model,
+            "max_tokens": settings.max_tokens,
+            "system": SYSTEM,
+            "messages": [{"role": "user", "content": text}],
+            "output_config": output,
+            "thinking": {"type": settings.thinking},
+        }
+        return await self._clients.post("/v1/messages", body, request_key)
 
     def _read(self, body: dict[str, Any]) -> Reply | None:
         content, stop = at(body, "content"), text_at(body, "stop_reason")

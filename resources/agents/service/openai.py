@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from affectlake.prompts import LABELS, SCHEMA, SYSTEM, Ending
-from resources.agents.service.wire import CONNECT_S, Reply, Wire, at, count_at, judged, text_at
+from resources.agents.service.wire import Clients, Reply, Wire, at, count_at, judged, text_at
 from resources.study import OpenAIModel, Profile
 
 if TYPE_CHECKING:
@@ -44,36 +44,33 @@ class OpenAIWire(Wire):
         import openai
 
         super().__init__(profile, key)
-        self._settings = settings
-        limits = httpx2.Limits(max_connections=profile.max_in_flight, max_keepalive_connections=profile.max_in_flight)
-        timeout = httpx2.Timeout(profile.timeout_s, connect=CONNECT_S)
-        self._client = openai.AsyncOpenAI(
-            api_key=key,
-            base_url=profile.base_url or BASE_URL,
-            max_retries=0,
-            timeout=timeout,
-            http_client=openai.DefaultAsyncHttpx2Client(follow_redirects=False, limits=limits, timeout=timeout),
-        )
-        self._errors = (openai.APIError, httpx2.HTTPError)
+        self._settings, self._errors = settings, (openai.APIError, httpx2.HTTPError)
+
+        def client(limits: httpx2.Limits, timeout: httpx2.Timeout) -> openai.AsyncOpenAI:
+            return openai.AsyncOpenAI(
+                api_key=key,
+                base_url=profile.base_url or BASE_URL,
+                max_retries=0,
+                timeout=timeout,
+                http_client=openai.DefaultAsyncHttpx2Client(follow_redirects=False, limits=limits, timeout=timeout),
+            )
+
+        self._clients = Clients(client, profile)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._clients.close()
 
     def _failures(self) -> tuple[type[Exception], ...]:
         return self._errors
 
     async def _send(self, request_key: str, text: str) -> httpx2.Response:
-        # the SDK's types want literals where we have settings
-        create: Any = (
-            self._client.chat.completions.with_raw_response.create
+        path, body = (
+            ("/chat/completions", self._chat(text))
             if self._settings.api == "chat"
-            else self._client.responses.with_raw_response.create
+            else ("/responses", self._response(text))
         )
-        request = self._chat(text) if self._settings.api == "chat" else self._response(text)
-        raw = await create(**request, extra_headers={"X-Client-Request-Id": request_key})
-        response: httpx2.Response = raw.http_response
-        return response
+        return await self._clients.post(path, body, request_key)
 
     def _chat(self, text: str) -> dict[str, Any]:
         settings = self._settings
