@@ -107,7 +107,7 @@ TRIPLETS = Recipe(
 JUDGMENTS = Recipe(
     outputs=("judgments", "attempts"),
     inputs=("videos", "captions", "ratings", "frames", "triplets"),
-    code=("affectlake.triplets",),
+    code=("affectlake.triplets", "affectlake.prompts"),
     settings=lambda study, key: [
         study.model(key["model"]).model_dump(mode="json", exclude={"control", "profile", "max_usd"}),
         study.captions.use if study.captions and isinstance(study.model(key["model"]), READERS) else None,

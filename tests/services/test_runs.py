@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 from rich.console import Console
 
 from affectlake.tables import JUDGMENTS
 from dagster_project import asking
+from dagster_project.definitions import build_definitions
 from dagster_project.planning import Selection
 from dagster_project.runner import bring_up_to_date
 from resources.lake import Lake
@@ -195,3 +197,15 @@ def test_cost_is_told_before_a_single_call_and_a_question_can_be_looked_at(tmp_p
     assert '{"A": "clip' in text
     assert "invalid" in text
     assert "I think that" in text
+
+
+@pytest.mark.parametrize("name", ["base_url", "key", "key_env", "profile", "model"])
+def test_run_config_cannot_say_where_a_run_asks_or_with_which_key(tmp_path: Path, service: Service, name: str) -> None:
+    desk(tmp_path, service, train=100)
+    job = build_definitions(load_study(tmp_path / "study.yaml")).resolve_implicit_global_asset_job_def()
+    dg.validate_run_config(job, {})
+    with pytest.raises(dg.DagsterInvalidConfigError):
+        dg.validate_run_config(job, {"ops": {"judgments": {"config": {name: "http://elsewhere"}}}})
+    for resource in job.resource_defs:
+        with pytest.raises(dg.DagsterInvalidConfigError):
+            dg.validate_run_config(job, {"resources": {resource: {"config": {name: "http://elsewhere"}}}})
