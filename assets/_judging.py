@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+
 import polars as pl
 
 from affectlake.exclusions import Exclusions
-from assets._work import Work
+from assets._work import Metadata, Work
 from resources.agents import build_agent
-from resources.agents.protocol import Agent, Stimuli
-from resources.study import AnyModel, RecordedModel
+from resources.agents.protocol import Agent, Answers, Stimuli
+from resources.lake import Lake
+from resources.study import AnyModel, RecordedModel, ServiceModel, Study
 
 KEY = ["triplet_id", "presented", "repeat", "prompt_version", "stimulus_version"]
 
 
-def stimuli(work: Work) -> Stimuli:
+def stimuli(lake: Lake) -> Stimuli:
     """What may be perceived."""
-    lake = work.lake
     return Stimuli(lake.read("videos"), lake.scan("captions"), lake.scan("ratings"), lake.scan("frames"))
 
 
-def agent_of(work: Work, model: AnyModel) -> Agent:
-    """The judge, with what it may perceive."""
-    return build_agent(model, stimuli(work), work.study)
+def agent_of(model: AnyModel, study: Study, lake: Lake) -> Agent:
+    """The judge, with what it may perceive and what it has cost so far."""
+    spent = 0.0
+    if isinstance(model, ServiceModel):
+        costs = (lake.scan(table, {"model": model.name}).select("cost_usd") for table in ("judgments", "attempts"))
+        spent = pl.concat(list(costs)).sum().collect().item()
+    return build_agent(model, stimuli(lake), study, spent)
 
 
 def asked(agent: Agent, model: AnyModel, triplets: pl.DataFrame, seed: int) -> pl.DataFrame:
@@ -43,11 +50,20 @@ def asked(agent: Agent, model: AnyModel, triplets: pl.DataFrame, seed: int) -> p
     )
 
 
-def unanswered(questions: pl.DataFrame, work: Work) -> pl.DataFrame:
-    """Questions that have neither an accepted answer nor been given up."""
-    answered = work.lake.scan("judgments", work.key).select(KEY).collect()
-    given_up = work.lake.scan("attempts", work.key).filter("final").select(KEY).collect()
-    return questions.join(answered, on=KEY, how="anti").join(given_up, on=KEY, how="anti")
+def unanswered(questions: pl.DataFrame, model: str, lake: Lake) -> pl.DataFrame:
+    """Questions that have neither an accepted answer nor been given up, with the attempts at them so far."""
+    answered = lake.scan("judgments", {"model": model}).select(KEY).collect()
+    tried = (
+        lake.scan("attempts", {"model": model}).group_by(KEY).agg(pl.col("final").any(), attempted=_next()).collect()
+    )
+    given_up = tried.filter("final").select(KEY)
+    missing = questions.join(answered, on=KEY, how="anti").join(given_up, on=KEY, how="anti")
+    counted = missing.join(tried.drop("final"), on=KEY, how="left", maintain_order="left")
+    return counted.with_columns(pl.col("attempted").fill_null(0))
+
+
+def _next() -> pl.Expr:
+    return pl.col("attempt").max() + 1
 
 
 def counted(
@@ -70,12 +86,46 @@ def counted(
         from resources.agents.recorded import recorded_judgments
 
         # an earlier state of the file stays in the table and does not count
-        now = recorded_judgments(model, stimuli(work), work.study, Exclusions())
+        now = recorded_judgments(model, stimuli(work.lake), work.study, Exclusions())
         judgments = judgments.join(now, on=KEY, how="semi")
         ids = judgments["triplet_id"].unique().sort()
         planned = pl.DataFrame({"triplet_id": ids, "purpose": purposes(ids.to_numpy(), triplets)})
         return judgments, planned, None
-    agent = agent_of(work, model)
+    agent = agent_of(model, work.study, work.lake)
     questions = asked(agent, model, triplets, work.study.triplets.seed)
     current = judgments.join(questions.select(KEY), on=KEY, how="semi")
     return current, triplets.select("triplet_id", "purpose"), agent.prompt_version
+
+
+class Tally:
+    """What has come back in this run: for the line beside the bar, and for the asset's metadata at the end."""
+
+    def __init__(self, questions: int) -> None:
+        self.questions, self.settled = questions, 0
+        self._begin = time.monotonic()
+        self._counts: Counter[str] = Counter()
+        self._usd = 0.0
+
+    def add(self, answers: Answers, accepted: int) -> None:
+        """Count a chunk, of which ``accepted`` judgments were new."""
+        self._counts["accepted"] += accepted
+        self._counts["given_up"] += int(answers.attempts["final"].sum())
+        for reason, n in answers.attempts["reason"].value_counts().iter_rows():
+            self._counts[f"attempts_{reason}"] += n
+        for frame in (answers.judgments, answers.attempts):
+            self._usd += float(frame["cost_usd"].sum())
+            for name in ("tokens_in", "tokens_out"):
+                self._counts[name] += int(frame[name].sum())
+
+    def line(self) -> str:
+        """Failures, money, rate and time left in a few words."""
+        rate = self.settled / max(time.monotonic() - self._begin, 1e-9)
+        failed = sum(n for name, n in self._counts.items() if name.startswith("attempts_"))
+        left = (self.questions - self.settled) / rate / 60 if rate else 0.0
+        money = f"${self._usd:,.2f}, " if self._usd else ""
+        lost = f"{failed:,} attempts failed, {self._counts['given_up']:,} questions given up"
+        return f"({lost}, {money}{rate:,.0f}/s, {left:,.0f} min left)"
+
+    def metadata(self) -> Metadata:
+        """The same as numbers."""
+        return {"asked": self.questions, **self._counts, "cost_usd": self._usd}

@@ -74,7 +74,7 @@ def embeddings(
 def _features(work: Work, model: FeaturesModel, clips: pl.DataFrame, left_out: Exclusions) -> Space:
     from resources.agents.features import feature_space
 
-    video_ids, vectors, names = feature_space(model, stimuli(work), work.study, left_out)
+    video_ids, vectors, names = feature_space(model, stimuli(work.lake), work.study, left_out)
     items = pl.DataFrame({"video_id": video_ids}).join(clips, on="video_id", maintain_order="left")["item"]
     return Space(items.to_numpy(), vectors, names)
 

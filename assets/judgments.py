@@ -7,8 +7,8 @@ import dagster as dg
 import polars as pl
 
 from affectlake.exclusions import Exclusions
-from assets._judging import agent_of, asked, stimuli, unanswered
-from assets._work import Work
+from assets._judging import Tally, agent_of, asked, stimuli, unanswered
+from assets._work import Metadata, Work
 from assets.recipes import JUDGMENTS
 from resources.io_manager import LakeResource
 from resources.progress import ProgressResource
@@ -39,32 +39,32 @@ def judgments(
     yield work.appended("attempts")
 
 
-def _ask(work: Work, triplets: pl.DataFrame, progress: ProgressResource) -> dict[str, int]:
+def _ask(work: Work, triplets: pl.DataFrame, progress: ProgressResource) -> Metadata:
     model = work.study.model(work.model)
-    agent = agent_of(work, model)
-    questions = unanswered(asked(agent, model, triplets, work.study.triplets.seed), work)
-    accepted = failed = done = 0
+    agent = agent_of(model, work.study, work.lake)
+    questions = unanswered(asked(agent, model, triplets, work.study.triplets.seed), model.name, work.lake)
     if questions.is_empty():
         return {"asked": 0}
     with progress.track(work.context, f"{model.name} gets ready") as advance:
         agent.prepare(advance)
+    tally = Tally(questions.height)
     with progress.track(work.context, f"{model.name} judges") as advance:
 
         def more(n: int) -> None:
-            nonlocal done
-            done += n
-            advance(done, questions.height)
+            tally.settled += n
+            advance(tally.settled, tally.questions, tally.line())
 
         for answers in agent.judge(questions, more):
-            accepted += work.lake.append("judgments", answers.judgments, work.context.run.run_id)
-            failed += work.lake.append("attempts", answers.attempts, work.context.run.run_id)
-    return {"asked": questions.height, "accepted": accepted, "attempts_failed": failed}
+            accepted = work.lake.append("judgments", answers.judgments, work.context.run.run_id)
+            work.lake.append("attempts", answers.attempts, work.context.run.run_id)
+            tally.add(answers, accepted)
+    return tally.metadata()
 
 
-def _take_over(work: Work, model: RecordedModel, left_out: Exclusions) -> dict[str, int]:
+def _take_over(work: Work, model: RecordedModel, left_out: Exclusions) -> Metadata:
     """Judgments made elsewhere are taken as they are; nothing is asked."""
     from resources.agents.recorded import recorded_judgments
 
-    rows = recorded_judgments(model, stimuli(work), work.study, left_out)
+    rows = recorded_judgments(model, stimuli(work.lake), work.study, left_out)
     accepted = work.lake.append("judgments", rows, work.context.run.run_id)
     return {"asked": 0, "accepted": accepted}

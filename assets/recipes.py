@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from resources.provenance import Key, Recipe
-from resources.study import FeaturesModel, RatingsModel, Study
+from resources.study import FeaturesModel, RatingsModel, ServiceModel, Study, TextModel
+
+READERS = (TextModel, ServiceModel)
+"""Models that read captions."""
 
 
 def _files(*names: str) -> Callable[[Study, Key], Iterable[Path]]:
@@ -40,7 +43,7 @@ def _model_inputs(study: Study, key: Key) -> tuple[str, ...]:
     model = study.model(key["model"])
     if isinstance(model, RatingsModel) or (isinstance(model, FeaturesModel) and model.scale):
         return ("videos", "ratings")
-    return ("videos", "captions") if model.agent == "text" else ("videos",)
+    return ("videos", "captions") if isinstance(model, READERS) else ("videos",)
 
 
 def _judging_inputs(study: Study, key: Key) -> tuple[str, ...]:
@@ -59,23 +62,19 @@ def _scoring_inputs(study: Study) -> tuple[str, ...]:
 def _judging(study: Study, key: Key) -> object:
     """What decides which questions one model is asked and how it answers them."""
     model = study.model(key["model"])
-    reads_captions = study.captions is not None and model.agent in _READERS
+    reads_captions = study.captions is not None and isinstance(model, READERS)
     return [
-        model.model_dump(mode="json", exclude={"control"}),
+        model.model_dump(mode="json", exclude={"control", "profile", "max_usd"}),
         study.triplets.seed,
         study.captions.use if reads_captions and study.captions else None,
     ]
-
-
-_READERS = ("text",)
-"""Kinds of agents that read captions."""
 
 
 def _score_inputs(study: Study, key: Key) -> tuple[str, ...]:
     return ("responses", "voxels", "embeddings", "videos", *_scoring_inputs(study))
 
 
-AGENTS = tuple(f"resources.agents.{name}" for name in ("ratings", "simulated", "recorded", "text"))
+AGENTS = tuple(f"resources.agents.{name}" for name in ("ratings", "simulated", "recorded", "text", "service.agent"))
 
 VIDEOS = Recipe(
     outputs=("videos",),

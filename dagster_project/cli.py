@@ -30,6 +30,8 @@ app = typer.Typer(
 )
 study_app = typer.Typer(help="Write and check study files.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
+judgments_app = typer.Typer(help="Look at what judges were asked and what they said.", no_args_is_help=True)
+app.add_typer(judgments_app, name="judgments")
 
 _WIDE = 200
 """Columns of a table that goes to a file or a pipe, which has no width of its own."""
@@ -192,6 +194,35 @@ def run(
         err.print(f"{len(outcome.blocked)} partitions wait for what failed: {_plain(shown)}", highlight=False)
     if outcome.failed or outcome.blocked:
         raise typer.Exit(1)
+
+
+@app.command()
+def cost(
+    model: Annotated[str, typer.Option(help="A model behind a service.")],
+    format: Annotated[Format, typer.Option(help="How to print the rows.")] = Format.table,  # noqa: A002 - the flag's name
+) -> None:
+    """Say what the missing questions of a model will cost, before any is asked; plans them if need be."""
+    from affectlake.errors import LakeError
+    from dagster_project import asking
+    from dagster_project.planning import Selection
+    from dagster_project.runner import bring_up_to_date
+
+    study, lake = _open()
+    study.model(model)
+    outcome = bring_up_to_date(study, lake, Selection(frozenset({"captions", "triplets"})), err)
+    for name, problem in outcome.failed.items():
+        raise LakeError(f"the questions cannot be planned: {problem}", where=name)
+    _print(asking.cost_table(asking.cost(study, lake, model)), format)
+
+
+@judgments_app.command("show")
+def judgments_show(triplet: Annotated[int, typer.Argument(help="A triplet_id of the table `triplets`.")]) -> None:
+    """Print one question as its judges saw it, with all that they answered."""
+    from dagster_project import asking
+
+    study, lake = _open()
+    for line in asking.show(study, lake, triplet):
+        out.print(line, markup=False, highlight=False)
 
 
 @app.command("query")

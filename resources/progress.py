@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import dagster as dg
 from rich.progress import Progress
 
-Advance = Callable[[int, int], None]
-"""``(done, total)``: where the work stands."""
+
+class Advance(Protocol):
+    """Told where the work stands."""
+
+    def __call__(self, done: int, total: int, note: str = "", /) -> None:
+        """``done`` of ``total``; ``note`` is shown beside it."""
+        ...
+
 
 _LOG_EVERY_S = 10.0
 _terminal: Progress | None = None
@@ -37,8 +44,8 @@ class ProgressResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             task = _terminal.add_task(what, total=None)
             bars = _terminal
 
-            def draw(done: int, total: int) -> None:
-                bars.update(task, completed=done, total=total)
+            def draw(done: int, total: int, note: str = "", /) -> None:
+                bars.update(task, completed=done, total=total, description=f"{what} {note}".strip())
 
             try:
                 yield draw
@@ -51,10 +58,10 @@ class ProgressResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 def _logger(context: dg.AssetExecutionContext, what: str) -> Advance:
     last = time.monotonic()
 
-    def log(done: int, total: int) -> None:
+    def log(done: int, total: int, note: str = "", /) -> None:
         nonlocal last
         if time.monotonic() - last >= _LOG_EVERY_S:
             last = time.monotonic()
-            context.log.info(f"{what}: {done:,} of {total:,}")
+            context.log.info(f"{what}: {done:,} of {total:,} {note}".strip())
 
     return log

@@ -7,6 +7,7 @@ What belongs here: settings and their rules. What does not: reading the files th
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import json
 import os
 import re
@@ -85,6 +86,12 @@ class Profile(Settings):
     models: tuple[str, ...] = ("*",)
     max_in_flight: int = Field(64, ge=1)
     requests_per_minute: int = Field(600, ge=1)
+    timeout_s: float = Field(120.0, gt=0, le=3600)
+    """From request to the end of its answer, seconds."""
+
+    def allows(self, model: str) -> bool:
+        """True where ``model`` may be asked for here; the list takes ``*`` for any part of a name."""
+        return any(fnmatch.fnmatchcase(model, pattern) for pattern in self.models)
 
 
 class ModelSettings(Settings):
@@ -154,17 +161,54 @@ class TextModel(ModelSettings):
     """Divides the cosines before the softmax over the three pairs."""
 
 
+class ServiceModel(ModelSettings):
+    """A model behind a service, asked one question a request."""
+
+    profile: str
+    """Name of the endpoint under ``profiles``."""
+    model: str = Field(min_length=1)
+    """The service's name of the model; a dated one does not change under the study's feet."""
+    input: Literal["captions"] = "captions"
+    max_tokens: int = Field(64, ge=1)
+    """Tokens that one answer may have, thinking included."""
+    max_usd: float | None = Field(None, gt=0)
+    """What the model may cost in all; a run stops where the next question could exceed it."""
+
+
+class OpenAIModel(ServiceModel):
+    """An OpenAI model, or one on any server with OpenAI's interface."""
+
+    agent: Literal["openai"]
+    api: Literal["chat", "responses"] = "chat"
+    logprobs: bool = True
+    """Ask for token probabilities and keep them as soft labels; some models refuse to give them."""
+    temperature: float | None = Field(None, ge=0, le=2)
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    """Reasoning effort, for models that reason."""
+
+
+class AnthropicModel(ServiceModel):
+    """An Anthropic model."""
+
+    agent: Literal["anthropic"]
+    thinking: Literal["disabled", "adaptive"] = "disabled"
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = "low"
+    """None for models that do not take it."""
+
+
 MODELS: dict[str, type[ModelSettings]] = {
     "ratings": RatingsModel,
     "simulated": SimulatedModel,
     "recorded": RecordedModel,
     "features": FeaturesModel,
     "text": TextModel,
+    "openai": OpenAIModel,
+    "anthropic": AnthropicModel,
 }
 """Settings by kind of agent."""
 
 AnyModel = Annotated[
-    RatingsModel | SimulatedModel | RecordedModel | FeaturesModel | TextModel,
+    RatingsModel | SimulatedModel | RecordedModel | FeaturesModel | TextModel | OpenAIModel | AnthropicModel,
     Field(discriminator="agent"),
 ]
 
@@ -228,6 +272,8 @@ class Study(Settings):
     ratings: Ratings | None = None
     triplets: Triplets = Triplets()
     profiles: dict[str, Profile] = Field(default_factory=dict)
+    prices: Path | None = None
+    """Prices of tokens that come before the shipped ones."""
     models: tuple[AnyModel, ...] = ()
     items: str = "all"
     """The set that models are scored on: all, captioned, or a text file of ids, one a line."""
@@ -247,8 +293,10 @@ class Study(Settings):
         for model in self.models:
             if getattr(model, "scale", None) is not None and self.ratings is None:
                 raise ValueError(f"model {model.name} needs ratings: add a section `ratings: {{file: ...}}`")
-            if isinstance(model, TextModel) and self.captions is None:
+            if isinstance(model, (TextModel, ServiceModel)) and self.captions is None:
                 raise ValueError(f"model {model.name} reads captions: add a section `captions: {{file: ...}}`")
+            if isinstance(model, ServiceModel):
+                self._check_profile(model)
         if self.items == "captioned" and self.captions is None:
             raise ValueError("items: captioned needs a section `captions: {file: ...}`")
         unknown = sorted({n for s in self.variance_partition.sets for n in s} - set(names))
@@ -257,6 +305,17 @@ class Study(Settings):
         if any(not 2 <= len(set(models)) <= 4 for models in self.variance_partition.sets):
             raise ValueError("each of variance_partition.sets is a list of two to four models")
         return self
+
+    def _check_profile(self, model: ServiceModel) -> None:
+        profile = self.profiles.get(model.profile)
+        if profile is None:
+            known = ", ".join(self.profiles) or "none; add a section `profiles:`"
+            raise ValueError(f"model {model.name} names the profile {model.profile!r}; known profiles: {known}")
+        if not profile.allows(model.model):
+            raise ValueError(
+                f"model {model.name} asks for {model.model!r}, which profile {model.profile} does not allow: its "
+                f"`models` are {', '.join(profile.models)}"
+            )
 
     @property
     def path(self) -> Path:
@@ -301,6 +360,8 @@ class Study(Settings):
         for section in ("captions", "ratings"):
             if (source := getattr(self, section)) is not None:
                 yield f"{section}.file", source.file
+        if self.prices is not None:
+            yield "prices", self.prices
         for model in self.models:
             for key in ("file", "ids"):
                 if (file := getattr(model, key, None)) is not None:

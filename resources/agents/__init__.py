@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from affectlake.errors import AgentError
 from resources.agents.protocol import Agent, Stimuli
-from resources.study import AnyModel, RatingsModel, SimulatedModel, Study, TextModel
+from resources.study import AnthropicModel, AnyModel, OpenAIModel, RatingsModel, SimulatedModel, Study, TextModel
 
 
-def build_agent(settings: AnyModel, stimuli: Stimuli, study: Study) -> Agent:
+def build_agent(settings: AnyModel, stimuli: Stimuli, study: Study, spent_usd: float = 0.0) -> Agent:
     """The agent of one model of the study.
 
     Parameters
@@ -22,6 +22,8 @@ def build_agent(settings: AnyModel, stimuli: Stimuli, study: Study) -> Agent:
         What it may perceive.
     study : Study
         The study.
+    spent_usd : float
+        What the model has cost in earlier runs.
 
     Returns
     -------
@@ -47,4 +49,8 @@ def build_agent(settings: AnyModel, stimuli: Stimuli, study: Study) -> Agent:
         from resources.agents.text import TextAgent
 
         return TextAgent(settings, stimuli, study)
+    if isinstance(settings, OpenAIModel | AnthropicModel):
+        from resources.agents.service.agent import ServiceAgent
+
+        return ServiceAgent(settings, stimuli, study, spent_usd)
     raise AgentError(f"an agent of kind {settings.agent!r} is not asked questions", where=f"model {settings.name}")

@@ -26,9 +26,11 @@ QUESTIONS = pl.Schema(
         "presented": pl.String,
         "repeat": pl.Int32,
         "stimulus_version": pl.String,
+        "attempted": pl.Int32,
     }
 )
-"""Columns of the questions given to an agent; a < b < c are items, ``presented`` is the order shown, such as bca."""
+"""Columns of the questions given to an agent; a < b < c are items, ``presented`` is the order shown, such as bca, and
+``attempted`` is how many physical answers to the question are known that were not accepted."""
 
 
 @dataclass(frozen=True)

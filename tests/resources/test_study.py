@@ -113,3 +113,31 @@ def test_a_pattern_names_the_files_that_it_stands_for_or_itself(tmp_path: Path) 
     study = load_study(write(tmp_path, MINIMAL + f"brain: {brain}\n"))
     assert [path.name for _, path in study.subject_files("a")] == ["a_1.h5", "a_2.h5"]
     assert [str(path) for _, path in study.subject_files("b")] == ["b_*.h5"]
+
+
+SERVICE = (
+    MINIMAL
+    + "captions: {file: c.csv}\n"
+    + 'profiles: {local: {base_url: "http://127.0.0.1:8000/v1", key_env: LOCAL_KEY, models: ["qwen-*"]}}\n'
+    + "models:\n  - {name: q, agent: openai, profile: local, model: qwen-7b}\n"
+)
+
+
+def test_a_model_behind_a_service_names_a_profile_that_allows_it(tmp_path: Path) -> None:
+    model = load_study(write(tmp_path, SERVICE)).model("q")
+    assert model.agent == "openai"
+    assert "known profiles: local" in refusal(tmp_path, SERVICE.replace("profile: local", "profile: lokal"))
+    text = refusal(tmp_path, SERVICE.replace("model: qwen-7b", "model: gpt-6-luna"))
+    assert "does not allow" in text
+    assert "qwen-*" in text
+
+
+def test_a_model_behind_a_service_needs_captions_and_reads_nothing_else_yet(tmp_path: Path) -> None:
+    assert "reads captions" in refusal(tmp_path, SERVICE.replace("captions: {file: c.csv}\n", ""))
+    text = refusal(tmp_path, SERVICE.replace("model: qwen-7b", "model: qwen-7b, input: frames"))
+    assert "models.0.input" in text
+    assert "captions" in text
+
+
+def test_a_key_cannot_stand_in_the_study_file(tmp_path: Path) -> None:
+    assert "unknown key `profiles" in refusal(tmp_path, SERVICE.replace("key_env: LOCAL_KEY", "key: sk-123"))

@@ -1,0 +1,64 @@
+"""Claim: one process keeps a service with 0.5 s latency and 256 in flight busy, for less than 4 ms CPU a question.
+
+A loopback server in a process of its own answers each chat completion after 0.5 s. The ideal rate is in flight divided
+by latency; what one core can do bounds it, so both bounds are printed. Memory is the peak of the asking process.
+
+    python benchmarks/judging_throughput.py [QUESTIONS]
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+IN_FLIGHT, LATENCY_S = 256, 0.5
+
+
+def serve(pipe: multiprocessing.connection.Connection) -> None:
+    from tests.services.server import Service, serving
+
+    with serving(Service(latency_s=LATENCY_S, remember=False)) as service:
+        pipe.send(service.url)
+        pipe.recv()
+
+
+def main() -> None:
+    n = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
+    here, there = multiprocessing.get_context("spawn").Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
+    server.start()
+    os.environ["CANARY_KEY"] = "none"
+    from tests.services.conftest import Bench
+    from tests.services.server import Service
+
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Service(url=here.recv()), Path(folder))
+        agent = bench.agent()
+        agent.profile = agent.profile.model_copy(update={"max_in_flight": IN_FLIGHT, "requests_per_minute": 10**9})
+        questions = bench.questions(agent, n)
+        for _ in agent.judge(questions.head(IN_FLIGHT), lambda done: None):
+            pass  # imports and connections are paid once, not a question
+        wall, cpu = time.perf_counter(), time.process_time()
+        answered = sum(chunk.judgments.height for chunk in agent.judge(questions, lambda done: None))
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    here.send("done")
+    ideal = IN_FLIGHT / LATENCY_S
+    rate = answered / wall
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{answered:,} of {n:,} questions in {wall:.1f} s, {IN_FLIGHT} in flight, {LATENCY_S} s latency")
+    print(f"questions a second               {rate:10,.0f}")
+    print(f"share of the ideal               {rate / ideal:10.0%}  (goal 90 %, as far as one core can)")
+    print(f"share of what one core can       {rate * cpu / n:10.0%}")
+    print(f"CPU a question, ms               {1000 * cpu / n:10.2f}  (goal 4)")
+    print(f"peak memory, MB                  {peak:10.0f}  (goal 400)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""An agent behind a service, as all others see agents: questions in, chunks of answers out.
+
+The requests run on an event loop in a thread of their own; the caller's thread hands over what has come and takes
+signals: the first one stops the asking, so that what is in flight is paid for once and kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import polars as pl
+
+from affectlake.errors import AgentError
+from affectlake.prompts import prompt_version
+from resources.agents.protocol import Answers, IntArray, Stimuli
+from resources.agents.service import rows
+from resources.agents.service.captions import ShownCaptions
+from resources.agents.service.loop import Event, Patience, Run, Stopped
+from resources.agents.service.prices import Price, read_prices
+from resources.agents.service.wire import Wire
+from resources.study import AnthropicModel, OpenAIModel, Study
+
+CHUNK_S = 10.0
+CHUNK_ROWS = 5000
+"""Answers are handed over when so much time has passed or so many have come: what a kill can lose."""
+
+_HALT = Stopped("stopped", "Run again; what is done is kept.")
+
+Settings = OpenAIModel | AnthropicModel
+
+
+class ServiceAgent:
+    """Asks a service one question a request.
+
+    Parameters
+    ----------
+    settings : OpenAIModel or AnthropicModel
+        The model's section of the study file.
+    stimuli : Stimuli
+        What it may perceive.
+    study : Study
+        The study, with the profile.
+    spent_usd : float
+        What the model has cost before.
+    patience : Patience
+        How long to bear with the judge and the service.
+
+    Raises
+    ------
+    AgentError
+        There is nothing to read, or a cap on costs without a price.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        stimuli: Stimuli,
+        study: Study,
+        spent_usd: float = 0.0,
+        patience: Patience | None = None,
+    ) -> None:
+        self.settings, self.profile = settings, study.profiles[settings.profile]
+        self._patience = patience or Patience()
+        self.captions = ShownCaptions(settings.name, stimuli, study)
+        self.price: Price | None = read_prices(study).of(settings.model)
+        if settings.max_usd is not None and self.price is None:
+            raise AgentError(
+                f"has max_usd, but the price of {settings.model!r} is not known",
+                where=f"model {settings.name}",
+                remedy="Write it into a file and name that as `prices:` in the study file.",
+            )
+        self._spent = spent_usd
+        # everything that the answer depends on besides the captions; where it is asked is not part of it
+        rule = settings.model_dump(exclude={"name", "train", "control", "profile", "max_usd", "logprobs"})
+        self._prompt_version = prompt_version(*(f"{key}={value}" for key, value in sorted(rule.items())))
+
+    @property
+    def name(self) -> str:
+        """The model's name in the study file."""
+        return self.settings.name
+
+    @property
+    def prompt_version(self) -> str:
+        """Name and hash of the wording and of the settings by which it is asked."""
+        return self._prompt_version
+
+    def items(self) -> IntArray:
+        """Items with a caption, sorted, int32[n]."""
+        return self.captions.items
+
+    def stimulus_version(self, triplets: IntArray) -> pl.Series:
+        """Version of the captions that each triplet shows."""
+        return self.captions.versions(triplets)
+
+    def prepare(self, progress: Callable[[int, int], None]) -> None:
+        """See that there is a key, before the first question."""
+        self._key()
+
+    def judge(self, questions: pl.DataFrame, progress: Callable[[int], None]) -> Iterator[Answers]:
+        """Answer ``questions`` in chunks; see :class:`resources.agents.protocol.Agent`.
+
+        Raises
+        ------
+        AgentError
+            The run ended before all questions were settled: the service refuses, asks us to wait longer than we do,
+            the cap on costs is reached. All that came before was handed over.
+        KeyboardInterrupt
+            SIGINT came; after SIGTERM what the process does then. All that was in flight was handed over.
+        """
+        work = _Work(self._connect(), self._run, questions, self)
+        with _signals(work.stop) as received:
+            try:
+                for events in _chunks(work.events):
+                    yield rows.answers(events, self.settings.model)
+                    progress(sum(event.settled for event in events))
+            finally:
+                work.finish()
+        if received:
+            signal.raise_signal(received[0])
+        if work.stopped is not None:
+            raise AgentError(work.stopped.what, where=f"model {self.name}", remedy=work.stopped.remedy)
+
+    def _key(self) -> str:
+        key = os.environ.get(self.profile.key_env, "")
+        if not key:
+            raise AgentError(
+                f"the environment variable {self.profile.key_env} is not set",
+                where=f"model {self.name}, profile {self.settings.profile}",
+                remedy="It holds the service's key; for a server that asks for none, any word will do.",
+            )
+        return key
+
+    def _connect(self) -> Callable[[], Wire]:
+        settings, profile = self.settings, self.profile
+        if isinstance(settings, OpenAIModel):
+            from resources.agents.service.openai import OpenAIWire
+
+            return lambda: OpenAIWire(settings, profile, self._key())
+        from resources.agents.service.anthropic import AnthropicWire
+
+        return lambda: AnthropicWire(settings, profile, self._key())
+
+    def _run(self, wire: Wire, emit: Callable[[Event], None]) -> Run:
+        limits = (self.profile.max_in_flight, self.profile.requests_per_minute)
+        budget = (self._spent, self.settings.max_usd, self.settings.max_tokens)
+        return Run(wire, limits, emit, self.price, budget, self._patience)
+
+
+class _Work:
+    """The thread in which requests run."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Wire],
+        run: Callable[[Wire, Callable[[Event], None]], Run],
+        questions: pl.DataFrame,
+        agent: ServiceAgent,
+    ) -> None:
+        self._connect, self._new_run, self._questions, self._agent = connect, run, questions, agent
+        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._run: Run | None = None
+        self._loop = asyncio.new_event_loop()
+        self._problem: BaseException | None = None
+        self._halted = False
+        self.stopped: Stopped | None = None
+        self._thread = threading.Thread(target=self._main, name=f"asks {agent.name}", daemon=True)
+        self._thread.start()
+
+    def events(self, timeout: float) -> list[Event] | None:
+        """What came within ``timeout`` seconds, at least one event; None at the end."""
+        try:
+            event = self._queue.get(timeout=timeout)
+        except queue.Empty:
+            return []
+        return None if event is None else [event]
+
+    def stop(self) -> None:
+        """Ask nothing more."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop_run)
+
+    def finish(self) -> None:
+        """Wait for the end; raises what went wrong in the thread."""
+        self.stop()
+        self._thread.join()
+        if self._problem is not None:
+            raise self._problem
+
+    def _stop_run(self) -> None:
+        self._halted = True
+        if self._run is not None:
+            self._run.stop(_HALT)
+
+    def _main(self) -> None:
+        try:
+            self._loop.run_until_complete(self._ask())
+        except BaseException as problem:
+            self._problem = problem
+        finally:
+            self._loop.close()
+            self._queue.put(None)
+
+    async def _ask(self) -> None:
+        wire = self._connect()
+        try:
+            self._run = self._new_run(wire, self._queue.put)
+            if self._halted:
+                self._run.stop(_HALT)
+            agent = self._agent
+            questions = rows.requests(self._questions, agent.name, agent.prompt_version, agent.captions)
+            await self._run.ask_all(questions)
+            self.stopped = self._run.stopped
+        finally:
+            await wire.close()
+
+
+def _chunks(events: Callable[[float], list[Event] | None]) -> Iterator[list[Event]]:
+    """Events in lists, as they are handed over."""
+    chunk: list[Event] = []
+    due = time.monotonic() + CHUNK_S
+    while (more := events(max(0.0, due - time.monotonic()))) is not None:
+        chunk += more
+        if len(chunk) >= CHUNK_ROWS or time.monotonic() >= due:
+            if chunk:
+                yield chunk
+            chunk, due = [], time.monotonic() + CHUNK_S
+    if chunk:
+        yield chunk
+
+
+@contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """Take SIGINT and SIGTERM while questions are asked; the second of them acts as it always did.
+
+    Yields
+    ------
+    list of int
+        The signal that came, to be raised again once everything is handed over.
+    """
+    received: list[int] = []
+    before: dict[int, Any] = {}
+
+    def restore() -> None:
+        while before:
+            signal.signal(*before.popitem())
+
+    def take(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        restore()
+        stop()
+
+    if threading.current_thread() is threading.main_thread():
+        before.update({number: signal.signal(number, take) for number in (signal.SIGINT, signal.SIGTERM)})
+    try:
+        yield received
+    finally:
+        restore()

@@ -1,0 +1,291 @@
+"""One run of questions: asks each until it is answered or given up, and says why when it ends before all are.
+
+Budgets are apart: a judge that gives no usable answer is asked again a few times, a service that fails more often, and
+a service that wants us to wait costs a question nothing. A question is given up for good only where the service has
+shown that it works: a wrong setting must not write off a study.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from resources.agents.service.limiter import Limiter
+from resources.agents.service.prices import Price
+from resources.agents.service.wire import Kind, Reply, Wire
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a run bears with a judge and a service."""
+
+    content: int = 3
+    """Answers asked for where the judge's are refusals or cannot be read."""
+    service: int = 8
+    """Requests made where the service fails."""
+    pause_s: float = 0.5
+    """First pause after a failure; doubles each time, and is drawn at random below that."""
+    longest_pause_s: float = 30.0
+    longest_wait_s: float = 60.0
+    """A service that asks for more than this ends the run."""
+    silence_s: float = 120.0
+    """The run ends when the service has failed or limited every request for so long."""
+    barren: int = 100
+    """The run ends when so many questions in a row were given up without one accepted answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question, rendered."""
+
+    key: str
+    row: dict[str, object]
+    """The columns of its key."""
+    text: str
+    attempted: int
+    """Physical answers to it in earlier runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One physical answer and what became of its question."""
+
+    question: Question
+    reply: Reply
+    attempt: int
+    settled: bool
+    """True where the question will not be asked again."""
+    at: datetime
+    cost_usd: float | None
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Why a run ended before all questions were settled."""
+
+    what: str
+    remedy: str | None = None
+
+
+@dataclass
+class _State:
+    spent: float
+    reserved: float = 0.0
+    open: int = 0
+    """Questions begun and not settled."""
+    accepted: int = 0
+    heard: float = field(default_factory=time.monotonic)
+    """When the service last gave an answer."""
+    doubtful: list[Event] = field(default_factory=list)
+    """Questions given up since the last accepted answer."""
+
+
+class Run:
+    """Asks questions of one wire.
+
+    Parameters
+    ----------
+    wire : Wire
+        Where to.
+    limits : tuple of int
+        Requests in flight at most, and started in a minute.
+    emit : callable
+        Gets each event as it happens.
+    price : Price or None
+        What tokens cost, where that is known.
+    budget : tuple
+        US dollars spent in earlier runs; most that may be spent in all, or None; tokens that an answer may have.
+    patience : Patience
+        How long to bear.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        limits: tuple[int, int],
+        emit: Callable[[Event], None],
+        price: Price | None,
+        budget: tuple[float, float | None, int],
+        patience: Patience,
+    ) -> None:
+        self._wire, self._emit, self._price, self._patience = wire, emit, price, patience
+        spent, self._most_usd, self._max_tokens = budget
+        self._state = _State(spent)
+        self._stop = asyncio.Event()
+        self._limiter = Limiter(*limits, self._stop)
+        self._places = asyncio.Semaphore(2 * limits[0])
+        self._paid = asyncio.Event()
+        self.stopped: Stopped | None = None
+
+    def stop(self, why: Stopped) -> None:
+        """Ask nothing more; what is in flight is finished."""
+        self.stopped = self.stopped or why
+        self._stop.set()
+        self._paid.set()
+
+    async def ask_all(self, questions: Iterable[Question]) -> None:
+        """Ask until all are settled or the run is stopped."""
+        async with asyncio.TaskGroup() as tasks:
+            for question in questions:
+                # twice the requests in flight, so that those that wait after a failure keep nobody else waiting
+                await self._places.acquire()
+                if self._stop.is_set() or not await self._afford(question):
+                    break
+                tasks.create_task(self._settle(question))
+        self._settle_doubts()
+
+    async def _settle(self, question: Question) -> None:
+        reserved = True
+        try:
+            used = dict.fromkeys(Kind, 0)
+            attempt = question.attempted
+            while not self._stop.is_set():
+                started = time.monotonic()
+                reply = await self._put(question)
+                if reply is None:
+                    return
+                used[reply.kind] += 1
+                pause = self._pause(reply, used)
+                self._heard(reply, started)
+                self._tell(question, reply, attempt, settled=pause is None)
+                attempt += 1
+                if pause is None:
+                    return
+                await self._limiter.sleep(pause)
+                # what was asked is paid for; asking again has to be afforded anew
+                self._turned_out(question)
+                reserved = await self._afford(question)
+        finally:
+            if reserved:
+                self._turned_out(question)
+            self._places.release()
+
+    async def _put(self, question: Question) -> Reply | None:
+        async with self._limiter:
+            if self._stop.is_set():
+                return None
+            started = asyncio.get_running_loop().time()
+            reply = await self._wire.ask(question.key, question.text)
+            if reply.kind is Kind.LIMITED:
+                wait = self._patience.pause_s if reply.wait_s is None else reply.wait_s
+                self._limiter.limited(started, min(wait, self._patience.longest_wait_s))
+            elif reply.kind not in (Kind.SERVICE, Kind.FATAL):
+                self._limiter.answered()
+            return reply
+
+    def _pause(self, reply: Reply, used: dict[Kind, int]) -> float | None:
+        """Seconds before the question is put again, or None where it is settled."""
+        patience = self._patience
+        allowed = {Kind.CONTENT: patience.content, Kind.SERVICE: patience.service}.get(reply.kind, 1)
+        if reply.kind in (Kind.LIMITED, Kind.FATAL):
+            return self._back_off(used[reply.kind], reply.wait_s)
+        if used[reply.kind] >= allowed:
+            return None
+        return 0.0 if reply.kind is Kind.CONTENT else self._back_off(used[reply.kind], reply.wait_s)
+
+    def _back_off(self, n: int, wait_s: float | None) -> float:
+        longest = min(self._patience.longest_pause_s, self._patience.pause_s * 2 ** min(n - 1, 16))
+        jittered = random.uniform(longest / 2, longest)  # noqa: S311 - a pause, not a secret
+        return jittered if wait_s is None else min(wait_s, self._patience.longest_wait_s) + jittered
+
+    def _heard(self, reply: Reply, started: float) -> None:
+        """Stop the run where what came back says that going on makes no sense."""
+        if reply.kind is Kind.FATAL:
+            self.stop(Stopped(f"the service takes no requests: {_short(reply.raw)}", _FATAL_REMEDY))
+        elif reply.wait_s is not None and reply.wait_s > self._patience.longest_wait_s:
+            until = datetime.now(UTC) + timedelta(seconds=reply.wait_s)
+            self.stop(
+                Stopped(f"rate limited until {until:%Y-%m-%d %H:%M:%S} UTC", "Run again then; what is done is kept.")
+            )
+        elif reply.kind not in (Kind.LIMITED, Kind.SERVICE):
+            self._state.heard = time.monotonic()
+        elif started - self._state.heard > self._patience.silence_s:
+            silence = time.monotonic() - self._state.heard
+            self.stop(Stopped(f"no answer for {silence:.0f} s: {_short(reply.raw)}", "Run again when it is well."))
+
+    def _tell(self, question: Question, reply: Reply, attempt: int, *, settled: bool) -> None:
+        cost = self._cost(reply)
+        self._state.spent += cost or 0.0
+        event = Event(question, reply, attempt, settled, datetime.now(UTC), cost)
+        if reply.kind is Kind.ACCEPTED:
+            self._state.accepted += 1
+            self._release_doubts(settled=True)
+            self._emit(event)
+        elif settled:
+            self._state.doubtful.append(event)
+            if len(self._state.doubtful) >= self._patience.barren:
+                n = len(self._state.doubtful)
+                self.stop(
+                    Stopped(f"{n} questions in a row got no usable answer; the last: {_short(reply.raw)}", _BARREN)
+                )
+        else:
+            self._emit(event)
+
+    def _settle_doubts(self) -> None:
+        """At the end, what was given up is settled, unless the run was stopped or the service never worked."""
+        if self.stopped is None and self._state.accepted == 0:
+            failed = [e for e in self._state.doubtful if e.reply.kind in (Kind.SERVICE, Kind.REJECTED)]
+            if failed:
+                self.stop(Stopped(f"no request succeeded; the last: {_short(failed[-1].reply.raw)}", _FATAL_REMEDY))
+        self._release_doubts(settled=self.stopped is None)
+
+    def _release_doubts(self, *, settled: bool) -> None:
+        for event in self._state.doubtful:
+            self._emit(event if settled else _unsettled(event))
+        self._state.doubtful.clear()
+
+    async def _afford(self, question: Question) -> bool:
+        """Reserve what a question costs at worst; waits for dearer reservations to turn out cheaper."""
+        worst = self._worst(question)
+        while self._most_usd is not None and self._state.spent + self._state.reserved + worst > self._most_usd:
+            if self._state.open == 0:
+                self._stop_for_money()
+                return False
+            self._paid.clear()
+            await self._paid.wait()
+            if self._stop.is_set():
+                return False
+        self._state.reserved += worst
+        self._state.open += 1
+        return True
+
+    def _turned_out(self, question: Question) -> None:
+        self._state.reserved -= self._worst(question)
+        self._state.open -= 1
+        self._paid.set()
+
+    def _stop_for_money(self) -> None:
+        what = f"the next question could exceed max_usd: {self._most_usd:g}; ${self._state.spent:.4f} is spent"
+        self.stop(Stopped(what, "Raise `max_usd` and run again; what is done is kept."))
+
+    def _worst(self, question: Question) -> float:
+        """Upper bound of one answer's price: no tokenizer makes more tokens of a text than it has bytes."""
+        if self._price is None or self._most_usd is None:
+            return 0.0
+        return self._price.usd(len(question.text.encode()) + _OVERHEAD_TOKENS, self._max_tokens)
+
+    def _cost(self, reply: Reply) -> float | None:
+        if self._price is None or reply.tokens_in is None or reply.tokens_out is None:
+            return None
+        return self._price.usd(reply.tokens_in, reply.tokens_out)
+
+
+_OVERHEAD_TOKENS = 1000
+"""For the system text, the schema and the frame of the chat; far more than they are."""
+
+_FATAL_REMEDY = "Check the profile's base_url, the key and the model's name; nothing was written off."
+_BARREN = (
+    "Look at them with `affectlake judgments show`; the model may lack structured output. Nothing was written off."
+)
+
+
+def _unsettled(event: Event) -> Event:
+    return Event(event.question, event.reply, event.attempt, False, event.at, event.cost_usd)
+
+
+def _short(raw: str) -> str:
+    return " ".join(raw.split())[:300]

@@ -1,0 +1,192 @@
+"""The dialect of OpenAI, which vLLM, llama.cpp, Ollama, SGLang and LM Studio speak as well: chat and responses."""
+
+from __future__ import annotations
+
+import math
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from affectlake.prompts import LABELS, SCHEMA, SYSTEM, Ending
+from resources.agents.service.wire import Clients, Reply, Wire, at, count_at, judged, text_at
+from resources.study import OpenAIModel, Profile
+
+if TYPE_CHECKING:
+    import httpx2
+
+BASE_URL = "https://api.openai.com/v1"
+"""Stated here so that no variable of the environment sends the key elsewhere."""
+
+ALTERNATIVES = 5
+"""Most likely tokens asked for at each place."""
+
+_NEVER = -1e5
+"""Below any logarithm that a service gives for a token that it would never say."""
+
+_CHAT_ENDINGS: dict[str, Ending] = {"stop": "complete", "length": "length", "content_filter": "filtered"}
+_RESPONSE_ENDINGS: dict[str, Ending] = {"max_output_tokens": "length", "content_filter": "filtered"}
+
+
+class OpenAIWire(Wire):
+    """Questions as chat completions or responses with a strict JSON schema.
+
+    Parameters
+    ----------
+    settings : OpenAIModel
+        The model's section of the study file.
+    profile : Profile
+        Where to ask.
+    key : str
+        The key itself.
+    """
+
+    def __init__(self, settings: OpenAIModel, profile: Profile, key: str) -> None:
+        import httpx2
+        import openai
+
+        super().__init__(profile, key)
+        self._settings, self._errors = settings, (openai.APIError, httpx2.HTTPError)
+
+        def client(limits: httpx2.Limits, timeout: httpx2.Timeout) -> openai.AsyncOpenAI:
+            return openai.AsyncOpenAI(
+                api_key=key,
+                base_url=profile.base_url or BASE_URL,
+                max_retries=0,
+                timeout=timeout,
+                http_client=openai.DefaultAsyncHttpx2Client(follow_redirects=False, limits=limits, timeout=timeout),
+            )
+
+        self._clients = Clients(client, profile)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._clients.close()
+
+    def _failures(self) -> tuple[type[Exception], ...]:
+        return self._errors
+
+    async def _send(self, request_key: str, text: str) -> httpx2.Response:
+        path, body = (
+            ("/chat/completions", self._chat(text))
+            if self._settings.api == "chat"
+            else ("/responses", self._response(text))
+        )
+        return await self._clients.post(path, body, request_key)
+
+    def _chat(self, text: str) -> dict[str, Any]:
+        settings = self._settings
+        request: dict[str, Any] = {
+            "model": settings.model,
+            "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": text}],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "odd_one_out", "strict": True, "schema": SCHEMA},
+            },
+            "max_completion_tokens": settings.max_tokens,
+        }
+        if settings.logprobs:
+            request |= {"logprobs": True, "top_logprobs": ALTERNATIVES}
+        if settings.effort is not None:
+            request["reasoning_effort"] = settings.effort
+        return request | self._temperature()
+
+    def _response(self, text: str) -> dict[str, Any]:
+        settings = self._settings
+        request: dict[str, Any] = {
+            "model": settings.model,
+            "instructions": SYSTEM,
+            "input": text,
+            "text": {"format": {"type": "json_schema", "name": "odd_one_out", "strict": True, "schema": SCHEMA}},
+            "max_output_tokens": settings.max_tokens,
+            "store": False,
+        }
+        if settings.logprobs:
+            request |= {"include": ["message.output_text.logprobs"], "top_logprobs": ALTERNATIVES}
+        if settings.effort is not None:
+            request["reasoning"] = {"effort": settings.effort}
+        return request | self._temperature()
+
+    def _temperature(self) -> dict[str, float]:
+        return {} if self._settings.temperature is None else {"temperature": self._settings.temperature}
+
+    def _read(self, body: dict[str, Any]) -> Reply | None:
+        return _read_chat(body) if self._settings.api == "chat" else _read_response(body)
+
+
+def _read_chat(body: dict[str, Any]) -> Reply | None:
+    message, finish = at(body, "choices", 0, "message"), text_at(body, "choices", 0, "finish_reason")
+    if not isinstance(message, dict) or finish is None:
+        return None
+    text, refusal = text_at(message, "content"), text_at(message, "refusal")
+    ending: Ending = "refused" if refusal else _CHAT_ENDINGS.get(finish, "invalid")
+    reply = {
+        "model": text_at(body, "model"),
+        "tokens_in": count_at(body, "usage", "prompt_tokens"),
+        "tokens_out": count_at(body, "usage", "completion_tokens"),
+        "shares": label_shares(text, at(body, "choices", 0, "logprobs", "content")),
+    }
+    return judged(text, ending, **reply)
+
+
+def _read_response(body: dict[str, Any]) -> Reply | None:
+    status, output = text_at(body, "status"), at(body, "output")
+    if status not in ("completed", "incomplete") or not isinstance(output, list):
+        return None
+    parts = [p for item in output if at(item, "type") == "message" for p in at(item, "content") or []]
+    spoken = [p for p in parts if at(p, "type") == "output_text"]
+    ending: Ending = "complete"
+    if status == "incomplete":
+        ending = _RESPONSE_ENDINGS.get(text_at(body, "incomplete_details", "reason") or "", "invalid")
+    elif any(at(p, "type") == "refusal" for p in parts):
+        ending = "refused"
+    elif not spoken:
+        return None
+    text = "".join(text_at(p, "text") or "" for p in spoken)
+    reply = {
+        "model": text_at(body, "model"),
+        "tokens_in": count_at(body, "usage", "input_tokens"),
+        "tokens_out": count_at(body, "usage", "output_tokens"),
+        "shares": label_shares(text, at(spoken, 0, "logprobs")),
+    }
+    return judged(text, ending, **reply)
+
+
+def label_shares(text: str | None, tokens: Any) -> tuple[float, float, float] | None:
+    """Probabilities of the three labels from the alternatives to the token that holds the label.
+
+    Parameters
+    ----------
+    text : str or None
+        The answer.
+    tokens : list of dict, or anything
+        Its tokens with ``token``, ``logprob`` and ``top_logprobs``, as far as the server gives them.
+
+    Returns
+    -------
+    tuple of three floats or None
+        Renormalized over A, B and C; None where the tokens do not spell the answer or no label is among them.
+    """
+    if not isinstance(tokens, list) or text is None:
+        return None
+    spelt = [text_at(t, "token") or "" for t in tokens]
+    place = max(text.rfind(f'"{label}"') for label in LABELS) + 1
+    if "".join(spelt) != text or place == 0:
+        return None
+    ends = list(accumulate(len(s) for s in spelt))
+    index = next(i for i, end in enumerate(ends) if end > place)
+    offset = place - (ends[index] - len(spelt[index]))
+    return _shares(at(tokens, index, "top_logprobs"), spelt[index][:offset])
+
+
+def _shares(alternatives: Any, before: str) -> tuple[float, float, float] | None:
+    weights = dict.fromkeys(LABELS, 0.0)
+    for alternative in alternatives if isinstance(alternatives, list) else []:
+        token, logprob = text_at(alternative, "token") or "", at(alternative, "logprob")
+        label = token[len(before) : len(before) + 1]
+        known = isinstance(logprob, (int, float)) and _NEVER <= logprob <= 0
+        if known and token.startswith(before) and label in weights:
+            weights[label] += math.exp(logprob)
+    total = sum(weights.values())
+    if not total > 0:
+        return None
+    a, b, c = (weights[label] / total for label in LABELS)
+    return a, b, c

@@ -1,0 +1,104 @@
+"""From questions as rows to requests, and from what came back to rows of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import polars as pl
+
+from affectlake.prompts import LABELS, user_text
+from affectlake.tables import ATTEMPTS, JUDGMENTS
+from resources.agents.local import request_keys, shaped
+from resources.agents.protocol import Answers
+from resources.agents.service.captions import ShownCaptions
+from resources.agents.service.loop import Event, Question
+from resources.agents.service.wire import Kind
+
+_AT_ONCE = 2048
+"""Questions whose keys are made at a time: a long list of questions never stands in memory as rows."""
+
+_KEY = ("triplet_id", "a", "b", "c", "presented", "repeat", "prompt_version", "stimulus_version", "model")
+
+
+def requests(questions: pl.DataFrame, model: str, prompt_version: str, captions: ShownCaptions) -> Iterator[Question]:
+    """The questions as they are put, one by one.
+
+    Parameters
+    ----------
+    questions : polars.DataFrame
+        Schema :data:`resources.agents.protocol.QUESTIONS`.
+    model : str
+        The judge's name in the study file.
+    prompt_version : str
+        Version of the wording.
+    captions : ShownCaptions
+        What they show.
+
+    Yields
+    ------
+    Question
+        In the order of ``questions``.
+    """
+    for chunk in questions.iter_slices(_AT_ONCE):
+        rows = chunk.with_columns(model=pl.lit(model), prompt_version=pl.lit(prompt_version))
+        for row in rows.with_columns(request_keys(rows)).iter_rows(named=True):
+            text = user_text(shown(row, captions))
+            yield Question(row["request_key"], {name: row[name] for name in _KEY}, text, row["attempted"])
+
+
+def shown(row: dict[str, Any], captions: ShownCaptions) -> list[list[str]]:
+    """The captions of a question in presented order."""
+    texts = captions.texts((row["a"], row["b"], row["c"]))
+    return [texts[row[place]] for place in row["presented"]]
+
+
+def answers(events: Iterable[Event], model_asked: str) -> Answers:
+    """What came back, as rows of ``judgments`` and ``attempts``."""
+    judgments, attempts = [], []
+    for event in events:
+        if event.reply.kind is Kind.ACCEPTED:
+            judgments.append(_judgment(event, model_asked))
+        else:
+            attempts.append(_attempt(event))
+    return Answers(_frame(judgments, JUDGMENTS.schema), _frame(attempts, ATTEMPTS.schema))
+
+
+def _frame(rows: list[dict[str, Any]], schema: pl.Schema) -> pl.DataFrame:
+    return shaped(pl.DataFrame(rows, schema=schema, orient="row"), schema)
+
+
+def _judgment(event: Event, model_asked: str) -> dict[str, Any]:
+    row, reply = event.question.row, event.reply
+    presented = str(row["presented"])
+    shares = {}
+    if reply.shares is not None:
+        # A, B and C are places on the screen; a, b and c are items
+        shares = {f"p_{place}": share for place, share in zip(presented, reply.shares, strict=True)}
+    return {
+        **row,
+        **_usage(event),
+        **shares,
+        "odd": row[presented[LABELS.index(str(reply.label))]],
+        "model_asked": model_asked,
+        "model_returned": reply.model,
+        "latency_s": reply.latency_s,
+        "judged_at": event.at,
+    }
+
+
+def _attempt(event: Event) -> dict[str, Any]:
+    return {
+        **{name: value for name, value in event.question.row.items() if name not in ("a", "b", "c")},
+        **_usage(event),
+        "request_key": event.question.key,
+        "attempt": event.attempt,
+        "reason": event.reply.reason,
+        "final": event.settled,
+        "raw": event.reply.raw,
+        "attempted_at": event.at,
+    }
+
+
+def _usage(event: Event) -> dict[str, Any]:
+    return {"tokens_in": event.reply.tokens_in, "tokens_out": event.reply.tokens_out, "cost_usd": event.cost_usd}

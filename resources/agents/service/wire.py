@@ -1,0 +1,254 @@
+"""What all services have in common: one question goes out, one reply comes back, and every reply has a kind.
+
+Replies are read from the body as it came: the SDKs hand over models full of ``None``, or a string, where a server
+answers 200 with something else. What does not belong here: what to do about a reply (``loop``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from enum import Enum, auto
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+from affectlake.prompts import Ending, parse_answer
+from resources.study import Profile
+
+if TYPE_CHECKING:
+    import httpx2
+
+RAW_BYTES = 2048
+"""So much of an unaccepted answer is kept."""
+
+CONNECT_S = 10.0
+
+POOL = 16
+"""Connections that one client keeps."""
+
+LONGEST_WAIT_S = 366 * 86400.0
+"""Longer waits are taken for this: they come from a broken header, and dates end somewhere."""
+
+_FATAL = {401, 402, 403, 404}
+_AGAIN = {408, 409, 425}
+_LIMITED = {429, 529}
+
+
+class Kind(Enum):
+    """What a reply means for what is done next."""
+
+    ACCEPTED = auto()
+    CONTENT = auto()
+    """The judge gave no usable answer; asking again may help."""
+    HOPELESS = auto()
+    """The judge gave no usable answer and would give none if asked again."""
+    SERVICE = auto()
+    """The service failed: an error of the server, a lost connection, a body that is no answer at all."""
+    LIMITED = auto()
+    """The service asks us to wait."""
+    REJECTED = auto()
+    """The service will not take this request, now or later."""
+    FATAL = auto()
+    """The service will take none of our requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One physical answer."""
+
+    kind: Kind
+    reason: str | None = None
+    raw: str = ""
+    label: str | None = None
+    shares: tuple[float, float, float] | None = None
+    """Probabilities of the labels A, B, C."""
+    model: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    latency_s: float = 0.0
+    wait_s: float | None = None
+    """How long the service asks us to wait."""
+
+
+class Wire(ABC):
+    """One dialect, bound to an endpoint.
+
+    Parameters
+    ----------
+    profile : Profile
+        Where to ask.
+    key : str
+        The key itself. It is handed to the SDK, removed from whatever comes back, and shown nowhere.
+    """
+
+    def __init__(self, profile: Profile, key: str) -> None:
+        self._key, self._timeout = key, profile.timeout_s
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close the connections."""
+
+    @abstractmethod
+    async def _send(self, request_key: str, text: str) -> httpx2.Response:
+        """Put one question; raises what the SDK raises."""
+
+    @abstractmethod
+    def _read(self, body: dict[str, Any]) -> Reply | None:
+        """Read the body of a 200; None where it is not what the service says that it sends."""
+
+    async def ask(self, request_key: str, text: str) -> Reply:
+        """Put one question and say what came of it; never raises for what a server does."""
+        started = time.perf_counter()
+        try:
+            # the SDK's own timeout is one between two bytes: a server that drips would hold us for ever
+            async with asyncio.timeout(self._timeout):
+                response = await self._send(request_key, text)
+            reply = self._of_text(response.text)
+        except TimeoutError:
+            reply = Reply(Kind.SERVICE, "error", f"no answer within {self._timeout:g} s")
+        except self._failures() as error:
+            reply = self._of_error(error)
+        return replace(reply, raw=self._kept(reply.raw), latency_s=time.perf_counter() - started)
+
+    @abstractmethod
+    def _failures(self) -> tuple[type[Exception], ...]:
+        """What the SDK raises."""
+
+    def _of_text(self, text: str) -> Reply:
+        try:
+            body = json.loads(text)
+        except (ValueError, RecursionError):
+            body = None
+        reply = self._read(body) if isinstance(body, dict) else None
+        return Reply(Kind.SERVICE, "invalid", text) if reply is None else replace(reply, raw=text)
+
+    def _of_error(self, error: Exception) -> Reply:
+        response: httpx2.Response | None = getattr(error, "response", None)
+        if response is None:
+            # the SDK hides what happened behind "Connection error."
+            cause = error.__cause__ or error
+            return Reply(Kind.SERVICE, "error", f"{type(cause).__name__}: {cause}")
+        raw = f"HTTP {response.status_code} {response.text}"
+        kind = _kind(response.status_code, response.text)
+        reason = "filtered" if kind is Kind.REJECTED and "content_filter" in raw else "error"
+        return Reply(kind, reason, raw, wait_s=retry_after(response.headers.get))
+
+    def _kept(self, raw: str) -> str:
+        """At most :data:`RAW_BYTES` of an answer, without the key should the server have sent it back."""
+        return raw.replace(self._key, "[key]").encode()[:RAW_BYTES].decode(errors="ignore")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class Clients:
+    """SDK clients of one endpoint that take turns.
+
+    A client looks at every connection of its pool twice a request, so many small pools cost less than a large one.
+    Requests go out as they are written here: checking them against the SDK's types takes a fifth of its time.
+
+    Parameters
+    ----------
+    make : callable
+        From limits and timeouts to a client with ``post`` and ``close``.
+    profile : Profile
+        Where to ask.
+    """
+
+    def __init__(self, make: Callable[[httpx2.Limits, httpx2.Timeout], Any], profile: Profile) -> None:
+        import httpx2
+
+        self._response = httpx2.Response
+        limits = httpx2.Limits(max_connections=profile.max_in_flight, max_keepalive_connections=POOL)
+        timeout = httpx2.Timeout(profile.timeout_s, connect=CONNECT_S)
+        self._clients = [make(limits, timeout) for _ in range(math.ceil(profile.max_in_flight / POOL))]
+        self._turns = cycle(self._clients)
+
+    async def post(self, path: str, body: dict[str, Any], request_key: str) -> httpx2.Response:
+        """Send one request; raises what the SDK raises."""
+        options = {"headers": {"X-Client-Request-Id": request_key}}
+        response: httpx2.Response = await next(self._turns).post(
+            path, cast_to=self._response, body=body, options=options
+        )
+        return response
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients:
+            await client.close()
+
+
+def _kind(status: int, text: str) -> Kind:
+    if status in _FATAL or status < 400 or (status == 429 and "insufficient_quota" in text):
+        # below 400 stands a redirect: following it would hand question and key to someone else
+        return Kind.FATAL
+    if status in _LIMITED:
+        return Kind.LIMITED
+    return Kind.SERVICE if status in _AGAIN or status >= 500 else Kind.REJECTED
+
+
+def retry_after(header: Any) -> float | None:
+    """Seconds that the headers ask us to wait, or None.
+
+    Parameters
+    ----------
+    header : callable
+        From a header's name to its value or None.
+    """
+    for name, scale in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
+        value = header(name)
+        seconds = None if value is None else _seconds(value, scale)
+        if seconds is not None:
+            return min(max(0.0, seconds), LONGEST_WAIT_S)
+    return None
+
+
+def _seconds(value: str, scale: float) -> float | None:
+    """A wait as a number or as a date, in seconds."""
+    with suppress(ValueError):
+        seconds = float(value) * scale
+        return seconds if math.isfinite(seconds) else None
+    with suppress(ValueError, OverflowError):
+        return parsedate_to_datetime(value).timestamp() - time.time()
+    return None
+
+
+def judged(text: str | None, ending: Ending, **facts: Any) -> Reply:
+    """The reply that a judge's words make."""
+    verdict = parse_answer(text, ending)
+    if verdict.label is not None:
+        return Reply(Kind.ACCEPTED, label=verdict.label, **facts)
+    # a filter and a limit say the same when asked again
+    kind = Kind.HOPELESS if verdict.reason in ("filtered", "length") else Kind.CONTENT
+    return Reply(kind, verdict.reason, **facts)
+
+
+def at(body: Any, *path: str | int) -> Any:
+    """What stands at a place of a body of unknown shape, or None."""
+    for step in path:
+        if isinstance(step, str) and isinstance(body, dict):
+            body = body.get(step)
+        elif isinstance(step, int) and isinstance(body, list) and step < len(body):
+            body = body[step]
+        else:
+            return None
+    return body
+
+
+def text_at(body: Any, *path: str | int) -> str | None:
+    """The text at a place, or None."""
+    found = at(body, *path)
+    return found if isinstance(found, str) else None
+
+
+def count_at(body: Any, *path: str | int) -> int | None:
+    """The number of tokens at a place, or None."""
+    found = at(body, *path)
+    return found if type(found) is int and 0 <= found < 2**31 else None
