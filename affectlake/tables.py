@@ -143,7 +143,8 @@ _STAMP = (
     Column("code_version", pl.String, "hash of the code that computed the row"),
     Column("source_versions", pl.String, "JSON object: table -> Delta version that the row was computed from"),
 )
-_STAMP_NAMES = tuple(c.name for c in _STAMP)
+STAMP_NAMES = tuple(c.name for c in _STAMP)
+"""Columns that every result row carries: which code and which versions of its sources made it."""
 
 ItemStatus = Literal["present", "missing", "unreadable", "no_media", "left"]
 
@@ -297,7 +298,7 @@ EMBEDDINGS = Table(
     ),
     key=("model", "video_id"),
     partition_by=("model",),
-    volatile=_STAMP_NAMES,
+    volatile=STAMP_NAMES,
 )
 
 CORRELATION = pl.Struct({"scale": pl.String, "name": pl.String, "r": pl.Float64, "q": pl.Float64})
@@ -319,7 +320,7 @@ DIMENSIONS = Table(
     ),
     key=("model", "dimension"),
     partition_by=("model",),
-    volatile=_STAMP_NAMES,
+    volatile=STAMP_NAMES,
 )
 
 EMBEDDING_QUALITY = Table(
@@ -352,7 +353,7 @@ EMBEDDING_QUALITY = Table(
     ),
     key=("model",),
     partition_by=("model",),
-    volatile=("judgments_version", *_STAMP_NAMES),
+    volatile=("judgments_version", *STAMP_NAMES),
 )
 
 ROI_TIMESERIES = Table(
@@ -429,7 +430,7 @@ ENCODING_SCORES = Table(
     ),
     key=("subject", "model", "roi"),
     partition_by=("subject", "model"),
-    volatile=_STAMP_NAMES,
+    volatile=STAMP_NAMES,
 )
 
 RUN_SCORES = Table(
@@ -480,7 +481,7 @@ RSA_SCORES = Table(
     ),
     key=("subject", "model", "roi", "method"),
     partition_by=("subject", "model"),
-    volatile=_STAMP_NAMES,
+    volatile=STAMP_NAMES,
 )
 
 SUBJECT_DIFFERENCE = pl.Struct({"subject": pl.String, "difference": pl.Float64})
@@ -504,7 +505,7 @@ COMPARISONS = Table(
         *_STAMP,
     ),
     key=("roi", "metric", "model_a", "model_b"),
-    volatile=_STAMP_NAMES,
+    volatile=STAMP_NAMES,
 )
 
 VARIANCE_PARTITION = Table(
@@ -520,7 +521,7 @@ VARIANCE_PARTITION = Table(
     ),
     key=("subject", "roi", "set", "part"),
     partition_by=("subject",),
-    volatile=_STAMP_NAMES,
+    volatile=STAMP_NAMES,
 )
 
 EXCLUSIONS = Table(
