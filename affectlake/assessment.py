@@ -1,12 +1,13 @@
-"""One model's space as the rows of the tables: vectors, named dimensions, quality.
+"""One model's space as the rows of the tables: vectors, named dimensions, quality, curves.
 
-What belongs here: arrays and frames in, rows of ``embeddings``, ``dimensions`` and ``embedding_quality`` out, without
-the columns that say where they were computed. What does not: the scores' definitions (``quality``, ``categorisation``,
-``naming``), reading and writing.
+What belongs here: arrays and frames in, rows of ``embeddings``, ``dimensions``, ``embedding_quality`` and
+``embedding_curves`` out, without the columns that say where they were computed. What does not: the scores' definitions
+(``quality``, ``similarity_fit``, ``categorisation``, ``naming``), reading and writing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,11 @@ import numpy.typing as npt
 import polars as pl
 
 from affectlake import judged
-from affectlake.tables import DIMENSIONS, EMBEDDING_QUALITY, STAMP_NAMES, Table
+from affectlake.tables import DIMENSIONS, EMBEDDING_QUALITY, unstamped
 
 if TYPE_CHECKING:
+    from affectlake.curves import Point
+    from affectlake.learning_curve import Part
     from affectlake.quality import Estimate
     from affectlake.spose import Spose
 
@@ -45,6 +48,8 @@ class Space:
         How the space was learnt; None for features.
     judgments, purposes : polars.DataFrame
         Rows of ``judgments`` that count, and what each question was planned for (``triplet_id``, ``purpose``).
+    parts : tuple of Part
+        Fits on parts of the training judgments, the largest last.
     """
 
     items: Ints
@@ -55,6 +60,7 @@ class Space:
     fit: Spose | None = None
     judgments: pl.DataFrame = field(default_factory=pl.DataFrame)
     purposes: pl.DataFrame = field(default_factory=pl.DataFrame)
+    parts: tuple[Part, ...] = ()
 
     def answers(self, purpose: str) -> pl.DataFrame:
         """Judgments that count and whose question was planned for ``purpose``, sorted by key."""
@@ -63,7 +69,13 @@ class Space:
         return judged.with_purpose(self.judgments, self.purposes, purpose)
 
 
-def learnt(fit: Spose, judgments: pl.DataFrame, purposes: pl.DataFrame, prompt_version: str | None) -> Space:
+def learnt(
+    fit: Spose,
+    judgments: pl.DataFrame,
+    purposes: pl.DataFrame,
+    prompt_version: str | None,
+    parts: tuple[Part, ...] = (),
+) -> Space:
     """Return the space of a fit: the items that its training judgments contain, with their vectors.
 
     Parameters
@@ -74,12 +86,13 @@ def learnt(fit: Spose, judgments: pl.DataFrame, purposes: pl.DataFrame, prompt_v
     purposes : polars.DataFrame
         Columns ``triplet_id`` and ``purpose``.
     prompt_version : str or None
+    parts : tuple of Part
+        Fits on parts of the training judgments, the largest last.
     """
     times = judged.times_judged(judged.with_purpose(judgments, purposes, "train"))
     items = times["item"].to_numpy()
-    return Space(
-        items, fit.weights[items], (), times["n_judgments"].to_numpy(), prompt_version, fit, judgments, purposes
-    )
+    n = times["n_judgments"].to_numpy()
+    return Space(items, fit.weights[items], (), n, prompt_version, fit, judgments, purposes, parts)
 
 
 def embedding_rows(space: Space, model: str, videos: pl.DataFrame) -> pl.DataFrame:
@@ -120,7 +133,7 @@ def dimension_rows(space: Space, model: str, videos: pl.DataFrame, ratings: pl.D
     meanings = name_dimensions(space.vectors, matrix, names)
     weight = np.abs(space.vectors).sum(axis=0, dtype=np.float64)
     share = weight / weight.sum() if weight.sum() > 0 else weight
-    fit = space.fit
+    returning = _returning(space)
     rows = [
         {
             "model": model,
@@ -128,14 +141,12 @@ def dimension_rows(space: Space, model: str, videos: pl.DataFrame, ratings: pl.D
             "label": space.labels[d] if space.labels else meaning.label,
             "kind": meaning.kind,
             "share": float(share[d]),
-            "reproducibility": _at(fit.reproducibility if fit else None, d),
-            "reproducibility_low": _at(fit.reproducibility_low if fit else None, d),
-            "reproducibility_high": _at(fit.reproducibility_high if fit else None, d),
+            **{column: float(r[d]) if np.isfinite(r[d]) else None for column, r in returning.items()},
             "correlations": [{"scale": c.scale, "name": c.name, "r": c.r, "q": c.q} for c in meaning.correlations],
         }
         for d, meaning in enumerate(meanings)
     ]
-    return pl.DataFrame(rows, schema=_unstamped(DIMENSIONS))
+    return pl.DataFrame(rows, schema=unstamped(DIMENSIONS))
 
 
 def _video_ids(items: Ints, videos: pl.DataFrame) -> pl.Series:
@@ -143,12 +154,22 @@ def _video_ids(items: Ints, videos: pl.DataFrame) -> pl.Series:
     return wanted.join(videos.select("item", "video_id"), on="item", maintain_order="left")["video_id"]
 
 
-def _at(values: Doubles | None, d: int) -> float | None:
-    return None if values is None or not np.isfinite(values[d]) else float(values[d])
+def _returning(space: Space) -> dict[str, Doubles]:
+    """How surely each dimension comes back, by column: over runs, over halves of the items, over judgments."""
+    from affectlake.learning_curve import stability
+    from affectlake.reproducibility import split_half
 
-
-def _unstamped(table: Table) -> pl.Schema:
-    return pl.Schema({name: dtype for name, dtype in table.schema.items() if name not in STAMP_NAMES})
+    fit = space.fit
+    if fit is None:
+        return {}
+    scores = {
+        "reproducibility": fit.reproducibility,
+        "reproducibility_low": fit.reproducibility_low,
+        "reproducibility_high": fit.reproducibility_high,
+        "split_half": split_half(fit.weights, fit.runs) if fit.runs else None,
+        "stability": stability(fit.weights, space.parts[-1].weights) if space.parts else None,
+    }
+    return {column: r for column, r in scores.items() if r is not None}
 
 
 def quality_row(
@@ -177,7 +198,7 @@ def quality_row(
         Delta version of the judgments.
     """
     covered = np.intersect1d(space.items, scored)
-    row: Row = dict.fromkeys(_unstamped(EMBEDDING_QUALITY)) | {
+    row: Row = dict.fromkeys(unstamped(EMBEDDING_QUALITY)) | {
         "model": model,
         "n_dimensions": space.vectors.shape[1],
         "n_items": len(covered),
@@ -188,12 +209,12 @@ def quality_row(
     if space.fit is not None:
         row |= _against_judgments(space, space.fit.weights)
         row |= {"l1": space.fit.l1, "judgments_version": judgments_version}
-    return pl.DataFrame([row], schema=_unstamped(EMBEDDING_QUALITY))
+    return pl.DataFrame([row], schema=unstamped(EMBEDDING_QUALITY))
 
 
 def _categorisation(space: Space, covered: Ints, videos: pl.DataFrame, ratings: pl.DataFrame) -> Row:
-    """Top-3 accuracy on the category that most raters named, for the published 27 and for all 34."""
-    from affectlake.quality import top3
+    """Top-3 accuracy on the category that most raters named, for the published 27 and for all 34, with chance."""
+    from affectlake.categorisation import top3, top3_chance
     from affectlake.scales import CATEGORIES, CATEGORIES_27
 
     found: Row = {}
@@ -204,48 +225,92 @@ def _categorisation(space: Space, covered: Ints, videos: pl.DataFrame, ratings: 
         matrix = judged.rating_matrix(ratings, video_ids, [("category", c) for c in categories])
         known = np.isfinite(matrix).all(axis=1)
         if known.sum() > len(categories):
-            found[column] = top3(vectors[known], matrix[known].argmax(axis=1))
+            labels = matrix[known].argmax(axis=1)
+            found |= _estimate(column, top3(vectors[known], labels))
+            found |= _estimate(f"{column}_chance", top3_chance(vectors[known], labels))
     return found
 
 
 def _against_judgments(space: Space, weights: Floats) -> Row:
-    """Held-out accuracy, chance, noise ceiling and fit to the measured similarities, each where there are judgments."""
+    """Scores against each purpose's judgments, where there are any."""
     from affectlake import quality
 
     found: Row = {"n_train": space.answers("train").height}
-    test = space.answers("test")
-    if test.height:
-        answers = judged.odd_last(test)
-        held = quality.held_out(weights, answers)
-        found |= {
-            "n_test": held.n,
-            "n_ties": held.n_ties,
-            "accuracy": held.accuracy,
-            "accuracy_low": held.low,
-            "accuracy_high": held.high,
-            "chance": quality.chance(weights, answers).value,
-        }
-    repeated = space.answers("ceiling")
+    test, repeated, validation = (space.answers(p) for p in ("test", "ceiling", "validation"))
+    ceiling = None
     if repeated.height:
-        found |= _estimate(
-            "ceiling", quality.noise_ceiling(repeated["triplet_id"].to_numpy(), repeated["odd"].to_numpy())
-        )
-    validation = space.answers("validation")
+        ceiling = quality.noise_ceiling(repeated["triplet_id"].to_numpy(), repeated["odd"].to_numpy())
+        found |= _estimate("ceiling", ceiling)
+    if test.height:
+        found |= _held_out(weights, judged.odd_last(test), ceiling)
     if validation.height:
-        found |= _estimate("rsm_r", _rsm_fit(weights, validation))
+        from affectlake.similarity import predicted_rsm
+        from affectlake.similarity_fit import rsm_fit
+
+        items, measured = _measured(validation)
+        found |= _estimate("rsm_r", rsm_fit(predicted_rsm(weights[items]), measured))
     return found
 
 
-def _rsm_fit(weights: Floats, validation: pl.DataFrame) -> Estimate:
+def _held_out(weights: Floats, answers: Ints, ceiling: Estimate | None) -> Row:
     from affectlake import quality
-    from affectlake.similarity import measured_rsm, predicted_rsm
+
+    held = quality.held_out(weights, answers)
+    found: Row = {
+        "n_test": held.n,
+        "n_ties": held.n_ties,
+        "accuracy": held.accuracy,
+        "accuracy_low": held.low,
+        "accuracy_high": held.high,
+    }
+    found |= _estimate("chance", quality.chance(weights, answers))
+    if ceiling is not None:
+        found |= _estimate("share_of_ceiling", quality.share_of_ceiling(held, ceiling))
+    if weights.shape[1]:
+        for share, needed in quality.dimensions_needed(weights, answers).items():
+            found |= _estimate(f"needed_{100 * share:.0f}", needed)
+    return found
+
+
+def _measured(validation: pl.DataFrame) -> tuple[Ints, Floats]:
+    """The validation items, and their similarities as judged."""
+    from affectlake.similarity import measured_rsm
 
     answers = judged.odd_last(validation)
     items, renumbered = np.unique(answers, return_inverse=True)
-    measured = measured_rsm(renumbered.reshape(answers.shape).astype(np.int32), len(items))
-    predicted = predicted_rsm(weights)[np.ix_(items, items)]
-    return quality.rsm_fit(predicted, measured)
+    return items, measured_rsm(renumbered.reshape(answers.shape).astype(np.int32), len(items))
 
 
 def _estimate(name: str, estimate: Estimate) -> Row:
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def curve_rows(space: Space, model: str) -> pl.DataFrame:
+    """Return the rows of ``embedding_curves``; none for features, which were not learnt.
+
+    Parameters
+    ----------
+    space : Space
+    model : str
+    """
+    from affectlake import curves
+
+    return curves.rows(model, _points(space))
+
+
+def _points(space: Space) -> Iterator[Point]:
+    from affectlake import curves, quality
+    from affectlake.similarity_fit import rsm_fit_by_dimensions
+
+    if space.fit is None:
+        return
+    yield from curves.of_fit(space.fit)
+    yield from curves.of_judgments(space.parts)
+    test, validation = space.answers("test"), space.answers("validation")
+    if test.height:
+        score = quality.held_out(space.fit.weights, judged.odd_last(test))
+        yield "accuracy_by_judgments", float(space.answers("train").height), score.accuracy, score.low, score.high
+        yield from curves.of_items(score)
+    if validation.height:
+        items, measured = _measured(validation)
+        yield from curves.of_dimensions(rsm_fit_by_dimensions(space.fit.weights[items], measured))

@@ -7,10 +7,11 @@ import dagster as dg
 import polars as pl
 
 from affectlake import judged
-from affectlake.assessment import Space, dimension_rows, embedding_rows, learnt, quality_row
+from affectlake.assessment import Space, curve_rows, dimension_rows, embedding_rows, learnt, quality_row
 from affectlake.exclusions import Exclusions
 from assets._items import scoring_items
 from assets._judging import counted, stimuli
+from assets._plots import drawn
 from assets._work import Work
 from assets.recipes import EMBEDDINGS
 from resources.device import DeviceResource
@@ -52,6 +53,8 @@ def embeddings(
         judgments_version=work.lake.version("judgments"),
     )
     yield work.result("embedding_quality", work.stamped(quality))
+    curves = curve_rows(space, model.name)
+    yield work.result("embedding_curves", work.stamped(curves), drawn(curves))
 
 
 def _features(work: Work, model: FeaturesModel, clips: pl.DataFrame) -> Space:
@@ -67,24 +70,37 @@ def _features(work: Work, model: FeaturesModel, clips: pl.DataFrame) -> Space:
 def _learn(
     work: Work, judgments: pl.DataFrame, triplets: pl.DataFrame, clips: pl.DataFrame, device: str, advance: Advance
 ) -> Space:
+    from affectlake.learning_curve import learning_curve
     from affectlake.spose import fit_reproducible
 
     settings = work.study.embedding
     answers, purposes, version = counted(work, judgments, triplets)
-    train = judged.with_purpose(answers, purposes, "train")
+    train, test = (judged.with_purpose(answers, purposes, purpose) for purpose in ("train", "test"))
+    n_items = int(clips["item"].max() or 0) + 1  # type: ignore[arg-type]
+    common: dict[str, Any] = {
+        "dimensions": settings.dimensions,
+        "seed": settings.seed,
+        "probabilities": judged.odd_probabilities(train),
+        "device": "cuda" if device == "cuda" else "cpu",
+    }
     fit = fit_reproducible(
         judged.odd_last(train),
-        int(clips["item"].max() or 0) + 1,  # type: ignore[arg-type]
+        n_items,
         dimensions_kept=settings.keep,
         seeds=settings.seeds,
-        dimensions=settings.dimensions,
         l1=settings.l1,
-        seed=settings.seed,
-        probabilities=judged.odd_probabilities(train),
-        device="cuda" if device == "cuda" else "cpu",
-        progress=lambda share, text: advance(round(1000 * share), 1000),
+        progress=lambda share, text: advance(round(800 * share), 1000),
+        **common,
     )
-    return learnt(fit, answers, purposes, version)
+    parts = learning_curve(
+        judged.odd_last(train),
+        n_items,
+        judged.odd_last(test),
+        l1=fit.l1,
+        progress=lambda share, text: advance(round(800 + 200 * share), 1000),
+        **common,
+    )
+    return learnt(fit, answers, purposes, version, tuple(parts))
 
 
 def _notes(space: Space) -> dict[str, Any]:

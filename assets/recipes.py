@@ -114,12 +114,19 @@ JUDGMENTS = Recipe(
     applies=lambda study: bool(study.models),
 )
 EMBEDDINGS = Recipe(
-    outputs=("embeddings", "dimensions", "embedding_quality"),
+    outputs=("embeddings", "dimensions", "embedding_quality", "embedding_curves"),
     inputs=("judgments", "triplets", "videos", "captions", "ratings"),
-    code=("affectlake.assessment", "affectlake.spose"),
+    code=("affectlake.assessment", "affectlake.spose", "affectlake.learning_curve"),
     settings=lambda study, key: [study.dump("embedding"), study.items, _settings_of_features(study, key)],
     files=_files("models.{model}.file", "models.{model}.ids"),  # type: ignore[arg-type]
     uses=_embedding_inputs,
+    applies=lambda study: bool(study.models),
+)
+DIMENSION_GRAPH = Recipe(
+    outputs=("dimension_graph", "dimension_links"),
+    inputs=("embeddings",),
+    code=("affectlake.dimension_graph",),
+    settings=lambda study, key: study.model_names,
     applies=lambda study: bool(study.models),
 )
 RESPONSES = Recipe(
@@ -168,6 +175,7 @@ RECIPES: tuple[Recipe, ...] = (
     TRIPLETS,
     JUDGMENTS,
     EMBEDDINGS,
+    DIMENSION_GRAPH,
     RESPONSES,
     ENCODING,
     RSA,

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from affectlake import assessment, quality, spose
+from affectlake import assessment, learning_curve, quality, spose
 from affectlake.scales import CATEGORIES
-from affectlake.tables import DIMENSIONS, EMBEDDING_QUALITY, EMBEDDINGS
+from affectlake.tables import DIMENSIONS, EMBEDDING_CURVES, EMBEDDING_QUALITY, EMBEDDINGS
 from tests.affectlake._planted import judge, plant
 
 N = 40
@@ -62,8 +62,12 @@ def space(planted):
     judgments = pl.concat([*parts, repeated])
     names = [name for name, n in sizes.items() for _ in range(n)] + ["ceiling"] * 60
     purposes = judgments.select("triplet_id").with_columns(purpose=pl.Series(names)).unique("triplet_id")
-    fit = spose.Spose(planted, 0.01, 0, reproducibility=np.array([0.9, 0.8, np.nan, 0.7, 0.6]))
-    return assessment.learnt(fit, judgments, purposes, "v1")
+    history = {"loss": [1.0, 0.9], "path": [{"l1": 0.01, "cross_entropy": 0.9, "accuracy": 0.6, "dimensions": 5.0}]}
+    r = np.array([0.9, 0.8, np.nan, 0.7, 0.6])
+    fit = spose.Spose(planted, 0.01, 0, history, reproducibility=r, runs=(planted, planted[:, ::-1]))
+    score = quality.held_out(planted, judge(planted, 50, seed=7))
+    part = learning_curve.Part(540, score, planted[:, :4])
+    return assessment.learnt(fit, judgments, purposes, "v1", (part,))
 
 
 def row_of(space, videos, ratings, scored=None):
@@ -109,6 +113,9 @@ def test_dimensions_are_named_by_ratings_and_carry_their_reproducibility(space, 
     assert rows["label"][0].startswith(CATEGORIES[0])
     assert rows["share"].sum() == pytest.approx(1)
     assert rows["reproducibility"].to_list() == [0.9, 0.8, None, 0.7, 0.6]
+    np.testing.assert_allclose(rows["split_half"], 1, atol=1e-6)
+    np.testing.assert_allclose(rows["stability"][:4], 1)
+    assert rows["stability"][4] < 0.5
 
 
 def test_names_do_not_depend_on_the_order_of_items(space, videos, ratings):
@@ -127,6 +134,10 @@ def test_the_quality_row_scores_each_purpose_with_its_own_judgments(space, plant
     assert row["accuracy"] == held.accuracy
     assert row["coverage"] == N / (N + 10)
     assert row["ceiling"] == 1
+    assert row["share_of_ceiling"] == row["accuracy"] / row["ceiling"]
+    assert 1 <= row["needed_95"] <= row["needed_99"] <= 5
+    assert row["top3_34_low"] < row["top3_34"] < row["top3_34_high"]
+    assert row["top3_34_chance_high"] < row["top3_34"]
     assert row["rsm_r_low"] < row["rsm_r"] < row["rsm_r_high"]
     assert (row["l1"], row["judgments_version"]) == (0.01, 7)
 
@@ -136,3 +147,21 @@ def test_what_was_not_asked_is_null(space, videos, ratings):
     only = assessment.learnt(space.fit, space.judgments, train, "v1")
     row = row_of(only, videos, ratings.head(0))
     assert [row[c] for c in ("accuracy", "ceiling", "rsm_r", "top3_27")] == [None] * 4
+
+
+def test_curves_hold_the_walk_the_loss_the_learning_curve_items_and_dimensions(space, planted):
+    rows = assessment.curve_rows(space, "m")
+    EMBEDDING_CURVES.validate(rows.with_columns(**{k: pl.lit(v) for k, v in STAMP.items()}))
+    of = {name: rows.filter(pl.col("curve") == name) for name in rows["curve"].unique()}
+    assert of["l1_cross_entropy"].select("x", "y").row(0) == (0.01, 0.9)
+    assert of["loss"]["x"].to_list() == [0.5, 1.0]
+    assert of["accuracy_by_judgments"]["x"].to_list() == [540, 600]
+    assert of["rsm_r_by_dimensions"].height == 5
+    assert of["accuracy_by_item"]["x"].n_unique() == N
+    by_item = of["accuracy_by_item"]
+    assert (by_item["y_low"] <= by_item["y"]).all()
+    assert (by_item["y"] <= by_item["y_high"]).all()
+
+
+def test_features_have_no_curves(planted):
+    assert assessment.curve_rows(assessment.Space(np.arange(N, dtype=np.int32), planted), "m").is_empty()
