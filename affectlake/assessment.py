@@ -1,13 +1,12 @@
-"""One model's space as the rows of the tables: vectors, named dimensions, quality, curves.
+"""One model's space as the rows of the tables: vectors, named dimensions, quality.
 
-What belongs here: arrays and frames in, rows of ``embeddings``, ``dimensions``, ``embedding_quality`` and
-``embedding_curves`` out, without the columns that say where they were computed. What does not: the scores' definitions
-(``quality``, ``similarity_fit``, ``categorisation``, ``naming``), reading and writing.
+What belongs here: arrays and frames in, rows of ``embeddings``, ``dimensions`` and ``embedding_quality`` out, without
+the columns that say where they were computed. What does not: the scores' definitions (``quality``,
+``similarity_fit``, ``categorisation``, ``naming``), curves (``curves``), reading and writing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,6 @@ from affectlake import judged
 from affectlake.tables import DIMENSIONS, EMBEDDING_QUALITY, unstamped
 
 if TYPE_CHECKING:
-    from affectlake.curves import Point
     from affectlake.learning_curve import Part
     from affectlake.quality import Estimate
     from affectlake.spose import Spose
@@ -247,7 +245,7 @@ def _against_judgments(space: Space, weights: Floats) -> Row:
         from affectlake.similarity import predicted_rsm
         from affectlake.similarity_fit import rsm_fit
 
-        items, measured = _measured(validation)
+        items, measured = judged.measured_similarities(validation)
         found |= _estimate("rsm_r", rsm_fit(predicted_rsm(weights[items]), measured))
     return found
 
@@ -272,45 +270,5 @@ def _held_out(weights: Floats, answers: Ints, ceiling: Estimate | None) -> Row:
     return found
 
 
-def _measured(validation: pl.DataFrame) -> tuple[Ints, Floats]:
-    """The validation items, and their similarities as judged."""
-    from affectlake.similarity import measured_rsm
-
-    answers = judged.odd_last(validation)
-    items, renumbered = np.unique(answers, return_inverse=True)
-    return items, measured_rsm(renumbered.reshape(answers.shape).astype(np.int32), len(items))
-
-
 def _estimate(name: str, estimate: Estimate) -> Row:
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-
-
-def curve_rows(space: Space, model: str) -> pl.DataFrame:
-    """Return the rows of ``embedding_curves``; none for features, which were not learnt.
-
-    Parameters
-    ----------
-    space : Space
-    model : str
-    """
-    from affectlake import curves
-
-    return curves.rows(model, _points(space))
-
-
-def _points(space: Space) -> Iterator[Point]:
-    from affectlake import curves, quality
-    from affectlake.similarity_fit import rsm_fit_by_dimensions
-
-    if space.fit is None:
-        return
-    yield from curves.of_fit(space.fit)
-    yield from curves.of_judgments(space.parts)
-    test, validation = space.answers("test"), space.answers("validation")
-    if test.height:
-        score = quality.held_out(space.fit.weights, judged.odd_last(test))
-        yield "accuracy_by_judgments", float(space.answers("train").height), score.accuracy, score.low, score.high
-        yield from curves.of_items(score)
-    if validation.height:
-        items, measured = _measured(validation)
-        yield from curves.of_dimensions(rsm_fit_by_dimensions(space.fit.weights[items], measured))

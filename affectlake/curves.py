@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from affectlake import judged
 from affectlake.tables import EMBEDDING_CURVES, unstamped
 
 if TYPE_CHECKING:
+    from affectlake.assessment import Space
     from affectlake.learning_curve import Part
     from affectlake.quality import Estimate, HeldOut
     from affectlake.spose import Spose
@@ -55,6 +57,31 @@ def of_dimensions(fits: Sequence[Estimate]) -> Iterator[Point]:
         yield "rsm_r_by_dimensions", float(k + 1), estimate.value, estimate.low, estimate.high
 
 
-def rows(model: str, points: Iterator[Point]) -> pl.DataFrame:
-    """Return ``points`` as rows of ``embedding_curves``."""
-    return pl.DataFrame([(model, *p) for p in points], schema=unstamped(EMBEDDING_CURVES), orient="row")
+def curve_rows(space: Space, model: str) -> pl.DataFrame:
+    """Return the rows of ``embedding_curves``; none for features, which were not learnt.
+
+    Parameters
+    ----------
+    space : Space
+    model : str
+    """
+    return pl.DataFrame([(model, *p) for p in _points(space)], schema=unstamped(EMBEDDING_CURVES), orient="row")
+
+
+def _points(space: Space) -> Iterator[Point]:
+    from affectlake import quality
+    from affectlake.learning_curve import Part
+    from affectlake.similarity_fit import rsm_fit_by_dimensions
+
+    if space.fit is None:
+        return
+    yield from of_fit(space.fit)
+    yield from of_judgments(space.parts)
+    test, validation = space.answers("test"), space.answers("validation")
+    if test.height:
+        answers = judged.odd_last(test)
+        yield from of_judgments([Part.of(run, space.answers("train").height, answers) for run in space.fit.runs[:1]])
+        yield from of_items(quality.held_out(space.fit.weights, answers))
+    if validation.height:
+        items, measured = judged.measured_similarities(validation)
+        yield from of_dimensions(rsm_fit_by_dimensions(space.fit.weights[items], measured))

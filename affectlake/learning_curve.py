@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from affectlake import quality, spose
-from affectlake._spose_data import HARD, Floats, judgments
+from affectlake._spose_data import HARD, Floats, Ints, judgments
 from affectlake.reproducibility import correlations
 
 SHARES = (0.1, 0.25, 0.5, 0.9)
@@ -21,7 +21,7 @@ SHARES = (0.1, 0.25, 0.5, 0.9)
 
 @dataclass(frozen=True)
 class Part:
-    """A fit on a part of the training judgments.
+    """A single fit on a part of the training judgments, with all its dimensions.
 
     Attributes
     ----------
@@ -35,6 +35,11 @@ class Part:
     n: int
     score: quality.HeldOut | None
     weights: Floats
+
+    @classmethod
+    def of(cls, weights: Floats, n: int, test: Ints) -> Part:
+        """Score ``weights`` that were learnt from ``n`` judgments."""
+        return cls(n, quality.held_out(weights, test) if len(test) else None, weights)
 
 
 def learning_curve(
@@ -84,8 +89,7 @@ def learning_curve(
             chosen.triplets, n_items, dimensions=dimensions, l1=l1 / float(np.sqrt(share)), seed=seed, device=device,
             probabilities=None if chosen.targets is HARD else chosen.targets,
         )  # fmt: skip
-        score = quality.held_out(fit.weights, held) if len(held) else None
-        parts.append(Part(len(chosen), score, fit.weights))
+        parts.append(Part.of(fit.weights, len(chosen), held))
         say((k + 1) / len(shares), f"learning curve: {len(chosen):,} judgments")
     return parts
 

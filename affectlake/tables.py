@@ -396,7 +396,8 @@ EMBEDDING_CURVES = Table(
             "curve",
             pl.String,
             "l1_cross_entropy (nats, held-out training judgments), l1_accuracy, l1_dimensions: by l1; loss: training "
-            "cross-entropy (nats) by share of the fit; accuracy_by_judgments: test accuracy by training judgments; "
+            "cross-entropy (nats) by share of the fit; accuracy_by_judgments: test accuracy of a single run by "
+            "training judgments; "
             "accuracy_by_item: test accuracy by item; rsm_r_by_dimensions: fit of similarities by dimensions kept",
         ),
         Column("x", pl.Float64, "place on the axis that the curve's name says"),

@@ -7,7 +7,8 @@ import dagster as dg
 import polars as pl
 
 from affectlake import judged
-from affectlake.assessment import Space, curve_rows, dimension_rows, embedding_rows, learnt, quality_row
+from affectlake.assessment import Space, dimension_rows, embedding_rows, learnt, quality_row
+from affectlake.curves import curve_rows
 from affectlake.exclusions import Exclusions
 from assets._items import scoring_items
 from assets._judging import counted, stimuli

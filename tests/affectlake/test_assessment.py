@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from affectlake import assessment, learning_curve, quality, spose
+from affectlake import assessment, curves, learning_curve, quality, spose
 from affectlake.scales import CATEGORIES
 from affectlake.tables import DIMENSIONS, EMBEDDING_CURVES, EMBEDDING_QUALITY, EMBEDDINGS
 from tests.affectlake._planted import judge, plant
@@ -150,7 +150,7 @@ def test_what_was_not_asked_is_null(space, videos, ratings):
 
 
 def test_curves_hold_the_walk_the_loss_the_learning_curve_items_and_dimensions(space, planted):
-    rows = assessment.curve_rows(space, "m")
+    rows = curves.curve_rows(space, "m")
     EMBEDDING_CURVES.validate(rows.with_columns(**{k: pl.lit(v) for k, v in STAMP.items()}))
     of = {name: rows.filter(pl.col("curve") == name) for name in rows["curve"].unique()}
     assert of["l1_cross_entropy"].select("x", "y").row(0) == (0.01, 0.9)
@@ -164,4 +164,4 @@ def test_curves_hold_the_walk_the_loss_the_learning_curve_items_and_dimensions(s
 
 
 def test_features_have_no_curves(planted):
-    assert assessment.curve_rows(assessment.Space(np.arange(N, dtype=np.int32), planted), "m").is_empty()
+    assert curves.curve_rows(assessment.Space(np.arange(N, dtype=np.int32), planted), "m").is_empty()
