@@ -225,3 +225,13 @@ def score(W, triplets, targets, counts, positions, intercepts, losses, verdicts)
             z2 += W[a, k] * W[b, k]
         other = max(z0, z1)
         verdicts[t] = 1 if z2 > other else (-1 if z2 == other or (z0 == z1 and z0 > z2) else 0)
+
+
+@_compiled
+def residuals(W, triplets, targets, counts, positions, intercepts, result):
+    """Of every triplet's three pairs: how much likelier it was kept together than the weights say, times its count."""
+    losses = np.empty(triplets.shape[0], np.float32)
+    _coefficients(W, triplets, targets, counts, positions, intercepts, 0, triplets.shape[0], 0, result, losses)
+    for t in range(triplets.shape[0]):
+        for k in range(3):
+            result[t, k] = -result[t, k]

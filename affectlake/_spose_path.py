@@ -17,9 +17,6 @@ START, RATIO = 0.5, 1.3
 FIRST, EACH = 1500, 500
 """Where the walk begins (in its unit), how far a step of it goes, and the optimiser's steps at each place."""
 
-LAG = 0.8
-"""A short warm start lags behind a full fit: on planted spaces the fits' minimum lay at this part of the walk's."""
-
 HELD, MOST_HELD = 0.1, 50_000
 ENOUGH, USUAL = 200, 0.6
 """With fewer judgments a held-out tenth says nothing; then l1 is the one that planted spaces usually want."""
@@ -51,7 +48,7 @@ def choose_l1(data: Judgments, dimensions: int, rng: np.random.Generator, say: P
     def visit(state: State, factor: float, planned: Plan) -> float:
         run(state, batched, batch_order(len(batched), len(planned.rates), rng), planned.rates, planned.l1s)
         state.compact()
-        path.append({"l1": float(factor * unit), **_held_out(state, held)})
+        path.append({"l1": float(factor * unit), **held_out_scores(state, held)})
         say(min(0.95, len(path) / 6), f"l1 {factor * unit:.4g}: held-out {path[-1]['cross_entropy']:.4f}")
         return path[-1]["cross_entropy"]
 
@@ -68,10 +65,11 @@ def choose_l1(data: Judgments, dimensions: int, rng: np.random.Generator, say: P
         if chosen > START:
             break
     path.sort(key=lambda p: p["l1"])
-    return Choice(float(LAG * chosen * unit), path)
+    return Choice(float(chosen * unit), path)
 
 
-def _held_out(state: State, held: Judgments) -> dict[str, float]:
+def held_out_scores(state: State, held: Judgments) -> dict[str, float]:
+    """Return the cross-entropy, accuracy and number of dimensions of a fit on held-out judgments."""
     losses, verdicts = evaluate(state.weights, held, state.intercepts)
     return {
         "cross_entropy": float(losses.sum(dtype=np.float64) / held.total),

@@ -68,3 +68,12 @@ def rating_matrix(ratings: pl.DataFrame, video_ids: pl.Series, names: list[tuple
     found = ratings.join(row, on="video_id").join(column, on=["scale", "name"])
     matrix[found["row"].to_numpy(), found["column"].to_numpy()] = found["value"].to_numpy()
     return matrix
+
+
+def measured_similarities(validation: pl.DataFrame) -> tuple[IntArray, npt.NDArray[np.float32]]:
+    """The items of validation judgments, int32[n] ascending, and their similarities as judged, float32[n, n]."""
+    from affectlake.similarity import measured_rsm
+
+    answers = odd_last(validation)
+    items, renumbered = np.unique(answers, return_inverse=True)
+    return items, measured_rsm(renumbered.reshape(answers.shape).astype(np.int32), len(items))

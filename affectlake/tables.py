@@ -143,7 +143,14 @@ _STAMP = (
     Column("code_version", pl.String, "hash of the code that computed the row"),
     Column("source_versions", pl.String, "JSON object: table -> Delta version that the row was computed from"),
 )
-_STAMP_NAMES = tuple(c.name for c in _STAMP)
+STAMP_NAMES = tuple(c.name for c in _STAMP)
+"""Columns that every result row carries: which code and which versions of its sources made it."""
+
+
+def unstamped(table: Table) -> pl.Schema:
+    """Return the schema of a table without the columns that say what computed a row."""
+    return pl.Schema({name: dtype for name, dtype in table.schema.items() if name not in STAMP_NAMES})
+
 
 ItemStatus = Literal["present", "missing", "unreadable", "no_media", "left"]
 
@@ -299,7 +306,7 @@ EMBEDDINGS = Table(
     ),
     key=("model", "video_id"),
     partition_by=("model",),
-    volatile=_STAMP_NAMES,
+    volatile=STAMP_NAMES,
 )
 
 CORRELATION = pl.Struct({"scale": pl.String, "name": pl.String, "r": pl.Float64, "q": pl.Float64})
@@ -316,12 +323,16 @@ DIMENSIONS = Table(
         Column("reproducibility", pl.Float64, "mean r with its match in other seeds' runs", nullable=True),
         Column("reproducibility_low", pl.Float64, "95 % confidence interval (Fisher z)", nullable=True),
         Column("reproducibility_high", pl.Float64, "95 % confidence interval (Fisher z)", nullable=True),
+        Column(
+            "split_half", pl.Float64, "the same, matched on half of the items and scored on the other", nullable=True
+        ),
+        Column("stability", pl.Float64, "r with its best match in a fit on 90 % of the judgments", nullable=True),
         Column("correlations", pl.List(CORRELATION), "Pearson r with each rating, BH-FDR q over all of them"),
         *_STAMP,
     ),
     key=("model", "dimension"),
     partition_by=("model",),
-    volatile=_STAMP_NAMES,
+    volatile=STAMP_NAMES,
 )
 
 EMBEDDING_QUALITY = Table(
@@ -339,14 +350,35 @@ EMBEDDING_QUALITY = Table(
         Column("accuracy_low", pl.Float64, "95 % confidence interval over items", nullable=True),
         Column("accuracy_high", pl.Float64, "95 % confidence interval over items", nullable=True),
         Column("chance", pl.Float64, "accuracy under permuted answers", nullable=True),
+        Column("chance_low", pl.Float64, "central 95 % of the permutations", nullable=True),
+        Column("chance_high", pl.Float64, "central 95 % of the permutations", nullable=True),
         Column("ceiling", pl.Float64, "noise ceiling from repeats: mean share of the modal answer", nullable=True),
         Column("ceiling_low", pl.Float64, "95 % confidence interval over triplets", nullable=True),
         Column("ceiling_high", pl.Float64, "95 % confidence interval over triplets", nullable=True),
+        Column("share_of_ceiling", pl.Float64, "accuracy / ceiling", nullable=True),
+        Column("share_of_ceiling_low", pl.Float64, "95 % confidence interval, both errors", nullable=True),
+        Column("share_of_ceiling_high", pl.Float64, "95 % confidence interval, both errors", nullable=True),
+        Column("needed_95", pl.Float64, "weights an item that keep 95 % of the accuracy", nullable=True),
+        Column("needed_95_low", pl.Float64, "95 % confidence interval, bootstrap over judgments", nullable=True),
+        Column("needed_95_high", pl.Float64, "95 % confidence interval, bootstrap over judgments", nullable=True),
+        Column("needed_99", pl.Float64, "weights an item that keep 99 % of the accuracy", nullable=True),
+        Column("needed_99_low", pl.Float64, "95 % confidence interval, bootstrap over judgments", nullable=True),
+        Column("needed_99_high", pl.Float64, "95 % confidence interval, bootstrap over judgments", nullable=True),
         Column("rsm_r", pl.Float64, "r of predicted and measured similarity of the validation items", nullable=True),
         Column("rsm_r_low", pl.Float64, "95 % confidence interval, bootstrap over pairs", nullable=True),
         Column("rsm_r_high", pl.Float64, "95 % confidence interval, bootstrap over pairs", nullable=True),
         Column("top3_27", pl.Float64, "top-3 nearest-centroid accuracy, 27 categories", nullable=True),
+        Column("top3_27_low", pl.Float64, "95 % confidence interval over items", nullable=True),
+        Column("top3_27_high", pl.Float64, "95 % confidence interval over items", nullable=True),
+        Column("top3_27_chance", pl.Float64, "the same under permuted categories", nullable=True),
+        Column("top3_27_chance_low", pl.Float64, "central 95 % of the permutations", nullable=True),
+        Column("top3_27_chance_high", pl.Float64, "central 95 % of the permutations", nullable=True),
         Column("top3_34", pl.Float64, "top-3 nearest-centroid accuracy, 34 categories", nullable=True),
+        Column("top3_34_low", pl.Float64, "95 % confidence interval over items", nullable=True),
+        Column("top3_34_high", pl.Float64, "95 % confidence interval over items", nullable=True),
+        Column("top3_34_chance", pl.Float64, "the same under permuted categories", nullable=True),
+        Column("top3_34_chance_low", pl.Float64, "central 95 % of the permutations", nullable=True),
+        Column("top3_34_chance_high", pl.Float64, "central 95 % of the permutations", nullable=True),
         Column("n_refused", pl.Int64, "questions given up as refused or invalid"),
         Column("l1", pl.Float64, "sparsity penalty used", nullable=True),
         Column("judgments_version", pl.Int64, "Delta version of judgments that was fitted", nullable=True),
@@ -354,7 +386,64 @@ EMBEDDING_QUALITY = Table(
     ),
     key=("model",),
     partition_by=("model",),
-    volatile=("judgments_version", *_STAMP_NAMES),
+    volatile=("judgments_version", *STAMP_NAMES),
+)
+
+EMBEDDING_CURVES = Table(
+    "embedding_curves",
+    "One point of a curve that describes one model's space.",
+    (
+        Column("model", pl.String, "whose space"),
+        Column(
+            "curve",
+            pl.String,
+            "l1_cross_entropy (nats, held-out training judgments), l1_accuracy, l1_dimensions: by l1; loss: training "
+            "cross-entropy (nats) by share of the fit; accuracy_by_judgments: test accuracy of a single run by "
+            "training judgments; "
+            "accuracy_by_item: test accuracy by item; rsm_r_by_dimensions: fit of similarities by dimensions kept",
+        ),
+        Column("x", pl.Float64, "place on the axis that the curve's name says"),
+        Column("y", pl.Float64, "value there"),
+        Column("y_low", pl.Float64, "95 % confidence interval", nullable=True),
+        Column("y_high", pl.Float64, "95 % confidence interval", nullable=True),
+        *_STAMP,
+    ),
+    key=("model", "curve", "x"),
+    partition_by=("model",),
+    volatile=STAMP_NAMES,
+)
+
+DIMENSION_LINKS = Table(
+    "dimension_links",
+    "Two dimensions, of one model or of two, that are joined in the graph or matched one to one.",
+    (
+        Column("model_a", pl.String, "first model, in name order"),
+        Column("dimension_a", pl.Int32, "its dimension"),
+        Column("model_b", pl.String, "second model; the same within one space"),
+        Column("dimension_b", pl.Int32, "its dimension"),
+        Column("n_items", pl.Int32, "items with a vector in both"),
+        Column("r", pl.Float64, "Pearson r over these items"),
+        Column("matched", pl.Boolean, "partners in the one-to-one matching with the largest sum of r"),
+        Column("edge", pl.Boolean, "r above 0.2: joined in the graph"),
+        *_STAMP,
+    ),
+    key=("model_a", "dimension_a", "model_b", "dimension_b"),
+    volatile=STAMP_NAMES,
+)
+
+DIMENSION_GRAPH = Table(
+    "dimension_graph",
+    "One dimension as a node of the graph over all models' dimensions.",
+    (
+        Column("model", pl.String, "whose space"),
+        Column("dimension", pl.Int32, "0-based, as in dimensions"),
+        Column("degree", pl.Int32, "dimensions that it is joined with"),
+        Column("community", pl.Int32, "Louvain community, 0 the largest; null where isolated", nullable=True),
+        Column("pagerank", pl.Float64, "PageRank, edges weighted by r; null where isolated", nullable=True),
+        *_STAMP,
+    ),
+    key=("model", "dimension"),
+    volatile=STAMP_NAMES,
 )
 
 ROI_TIMESERIES = Table(
@@ -431,7 +520,7 @@ ENCODING_SCORES = Table(
     ),
     key=("subject", "model", "roi"),
     partition_by=("subject", "model"),
-    volatile=_STAMP_NAMES,
+    volatile=STAMP_NAMES,
 )
 
 RUN_SCORES = Table(
@@ -482,7 +571,7 @@ RSA_SCORES = Table(
     ),
     key=("subject", "model", "roi", "method"),
     partition_by=("subject", "model"),
-    volatile=_STAMP_NAMES,
+    volatile=STAMP_NAMES,
 )
 
 SUBJECT_DIFFERENCE = pl.Struct({"subject": pl.String, "difference": pl.Float64})
@@ -506,7 +595,7 @@ COMPARISONS = Table(
         *_STAMP,
     ),
     key=("roi", "metric", "model_a", "model_b"),
-    volatile=_STAMP_NAMES,
+    volatile=STAMP_NAMES,
 )
 
 VARIANCE_PARTITION = Table(
@@ -522,7 +611,7 @@ VARIANCE_PARTITION = Table(
     ),
     key=("subject", "roi", "set", "part"),
     partition_by=("subject",),
-    volatile=_STAMP_NAMES,
+    volatile=STAMP_NAMES,
 )
 
 EXCLUSIONS = Table(
@@ -572,6 +661,9 @@ TABLES: dict[str, Table] = {
         EMBEDDINGS,
         DIMENSIONS,
         EMBEDDING_QUALITY,
+        EMBEDDING_CURVES,
+        DIMENSION_LINKS,
+        DIMENSION_GRAPH,
         ROI_TIMESERIES,
         RESPONSES,
         VOXELS,

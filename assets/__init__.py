@@ -10,7 +10,18 @@ from typing import Any
 
 import dagster as dg
 
-from assets import brain, comparisons, embeddings, encoding, judgments, recipes, stimuli, triplets, variance
+from assets import (
+    brain,
+    comparisons,
+    dimension_graph,
+    embeddings,
+    encoding,
+    judgments,
+    recipes,
+    stimuli,
+    triplets,
+    variance,
+)
 from assets._work import options, outs, partitions
 from resources.provenance import Recipe, dimensions
 from resources.study import Study
@@ -25,6 +36,7 @@ STAGES: tuple[tuple[Recipe, str, Function, str | None], ...] = (
     (recipes.TRIPLETS, "judging", triplets.triplets, None),
     (recipes.JUDGMENTS, "judging", judgments.judgments, "agents"),
     (recipes.EMBEDDINGS, "spaces", embeddings.embeddings, "gpu"),
+    (recipes.DIMENSION_GRAPH, "spaces", dimension_graph.dimension_graph, None),
     (recipes.RESPONSES, "brains", brain.responses, None),
     (recipes.ENCODING, "scores", encoding.encoding_scores, "gpu"),
     (recipes.RSA, "scores", encoding.rsa_scores, None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from typing import NamedTuple
 
 import polars as pl
 
@@ -66,35 +67,40 @@ def _next() -> pl.Expr:
     return pl.col("attempt").max() + 1
 
 
-def counted(
-    work: Work, judgments: pl.DataFrame, triplets: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame, str | None]:
-    """The answers of one model that count now: those to questions of the current wording and stimuli.
+class Counted(NamedTuple):
+    """The answers of one model that count now: those to questions of the current wording and stimuli."""
 
-    Returns
-    -------
-    judgments : polars.DataFrame
-    purposes : polars.DataFrame
-        Columns ``triplet_id`` and ``purpose``: what each question was planned for. Judgments made elsewhere were
-        planned for nothing here and get their purposes by their ids.
-    prompt_version : str or None
-    """
+    judgments: pl.DataFrame
+    purposes: pl.DataFrame
+    """Columns ``triplet_id`` and ``purpose``: what each question was planned for. Judgments made elsewhere were planned
+    for nothing here and get their purposes by their ids."""
+    prompt_version: str | None
+    n_given_up: int
+    """Questions that ended as refused or invalid."""
+
+
+def counted(work: Work, judgments: pl.DataFrame, triplets: pl.DataFrame) -> Counted:
+    """Tell the answers that count now from those of earlier wordings, stimuli, settings and files."""
     from affectlake.triplets import purposes
 
     model = work.study.model(work.model)
     if isinstance(model, RecordedModel):
         from resources.agents.recorded import recorded_judgments
 
-        # an earlier state of the file stays in the table and does not count
         now = recorded_judgments(model, stimuli(work.lake), work.study, Exclusions())
         judgments = judgments.join(now, on=KEY, how="semi")
         ids = judgments["triplet_id"].unique().sort()
         planned = pl.DataFrame({"triplet_id": ids, "purpose": purposes(ids.to_numpy(), triplets)})
-        return judgments, planned, None
+        return Counted(judgments, planned, None, 0)
     agent = agent_of(model, work.study, work.lake)
-    questions = asked(agent, model, triplets, work.study.triplets.seed)
-    current = judgments.join(questions.select(KEY), on=KEY, how="semi")
-    return current, triplets.select("triplet_id", "purpose"), agent.prompt_version
+    questions = asked(agent, model, triplets, work.study.triplets.seed).select(KEY)
+    given_up = work.lake.scan("attempts", work.key).filter("final").select(KEY).collect()
+    return Counted(
+        judgments.join(questions, on=KEY, how="semi"),
+        triplets.select("triplet_id", "purpose"),
+        agent.prompt_version,
+        questions.join(given_up, on=KEY, how="semi").height,
+    )
 
 
 class Tally:

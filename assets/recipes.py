@@ -123,13 +123,20 @@ JUDGMENTS = Recipe(
     applies=lambda study: bool(study.models),
 )
 EMBEDDINGS = Recipe(
-    outputs=("embeddings", "dimensions", "embedding_quality"),
+    outputs=("embeddings", "dimensions", "embedding_quality", "embedding_curves"),
     inputs=("judgments", "triplets", "videos", "captions", "ratings"),
     code=("assets.embeddings", "resources.agents.features"),
     # answers of other settings stay in the table of judgments: which of them count is decided by the settings
     settings=lambda study, key: [study.dump("embedding"), study.items, _judging(study, key)],
     files=_files("models.{model}.file", "models.{model}.ids", "items"),
     uses=_embedding_inputs,
+    applies=lambda study: bool(study.models),
+)
+DIMENSION_GRAPH = Recipe(
+    outputs=("dimension_graph", "dimension_links"),
+    inputs=("embeddings",),
+    code=("assets.dimension_graph",),
+    settings=lambda study, key: study.model_names,
     applies=lambda study: bool(study.models),
 )
 RESPONSES = Recipe(
@@ -189,6 +196,7 @@ RECIPES: tuple[Recipe, ...] = (
     TRIPLETS,
     JUDGMENTS,
     EMBEDDINGS,
+    DIMENSION_GRAPH,
     RESPONSES,
     ENCODING,
     RSA,

@@ -254,6 +254,7 @@ def _parse(module: str) -> tuple[str, tuple[str, ...]]:
 _FOLLOWED = ("affectlake.", "assets.")
 _AGENTS = "resources.agents."
 _NO_RESULT = (
+    "assets._plots",
     "affectlake.tables",
     "affectlake.errors",
     "affectlake.exclusions",

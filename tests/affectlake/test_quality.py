@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-from sklearn.neighbors import NearestCentroid
 
-from affectlake import quality, similarity, spose
+from affectlake import quality, spose
 from affectlake.errors import InputError
 from tests.affectlake._planted import judge, plant
 
@@ -76,75 +75,34 @@ def test_a_ceiling_without_repeats_is_refused():
         quality.noise_ceiling([1, 2], [0, 1])
 
 
-def test_the_rsm_fit_is_pearson_over_the_pairs_that_were_shown(planted, answers):
-    measured = similarity.measured_rsm(answers[:900], 80)
-    predicted = similarity.predicted_rsm(planted)
-    assert np.isnan(measured).any()
-    estimate = quality.rsm_fit(predicted, measured)
-    shown = np.isfinite(similarity.upper(measured))
-    r = np.corrcoef(similarity.upper(predicted)[shown], similarity.upper(measured)[shown])[0, 1]
-    assert estimate.value == pytest.approx(r)
-    assert estimate.low < r < estimate.high
-
-
-def test_the_bootstrap_interval_has_the_width_of_theory():
-    rng = np.random.default_rng(5)
-    n = 70
-    x, y = rng.normal(size=(2, n, n))
-    estimate = quality.rsm_fit(x, 0.5 * x + y)
-    width = np.arctanh(estimate.high) - np.arctanh(estimate.low)
-    assert width == pytest.approx(2 * 1.96 / np.sqrt(n * (n - 1) / 2 - 3), rel=0.1)
-
-
-def test_more_dimensions_fit_better_and_the_last_value_is_the_full_fit(planted, answers):
-    measured = similarity.measured_rsm(answers, 80)
-    weights = spose.prune(planted)
-    curve = quality.rsm_fit_by_dimensions(weights, measured)
-    assert len(curve) == weights.shape[1]
-    assert curve[-1] == pytest.approx(quality.rsm_fit(similarity.predicted_rsm(weights), measured).value)
-    assert curve[-1] > curve[0]
-
-
 def test_items_with_one_dimension_each_need_one(answers):
     weights = np.zeros((80, 5), np.float32)
     weights[np.arange(80), np.arange(80) % 5] = 1
-    assert quality.dimensions_needed(weights, answers) == {0.95: 1, 0.99: 1}
+    needed = quality.dimensions_needed(weights, answers)
+    assert {share: (e.value, e.low, e.high) for share, e in needed.items()} == {0.95: (1, 1, 1), 0.99: (1, 1, 1)}
 
 
 def test_keeping_more_of_the_accuracy_needs_more_dimensions(planted, answers):
     needed = quality.dimensions_needed(planted, answers, shares=(0.5, 0.95, 1.0))
-    assert 1 <= needed[0.5] <= needed[0.95] <= needed[1.0] <= 6
+    assert 1 <= needed[0.5].value <= needed[0.95].value <= needed[1.0].value <= 6
+    assert needed[0.95].low <= needed[0.95].value <= needed[0.95].high
 
 
-@pytest.mark.parametrize("k", [1, 3])
-def test_categorisation_is_leave_one_out_nearest_centroid(k):
-    rng = np.random.default_rng(6)
-    labels = rng.integers(0, 6, 90)
-    vectors = rng.normal(size=(6, 4))[labels] + rng.normal(size=(90, 4))
-    right = 0
-    for i in range(90):
-        rest = np.arange(90) != i
-        model = NearestCentroid().fit(vectors[rest], labels[rest])
-        nearest = np.argsort(np.linalg.norm(model.centroids_ - vectors[i], axis=1))[:k]
-        right += labels[i] in model.classes_[nearest]
-    assert quality.top3(vectors, labels, k=k) == pytest.approx(right / 90)
+def test_dimensions_needed_follow_their_definition(planted, answers):
+    largest_first = np.sort(planted, axis=1)[:, ::-1]
+    full = spose.accuracy(planted, answers)
+    kept = [spose.accuracy(np.where(planted >= largest_first[:, [k]], planted, 0), answers) for k in range(6)]
+    first = next(k + 1 for k, a in enumerate(kept) if a >= 0.99 * full)
+    assert quality.dimensions_needed(planted, answers)[0.99].value == first
 
 
-def test_the_only_item_of_a_category_cannot_be_right():
-    vectors = np.array([[0.0], [0.1], [5.0]])
-    assert quality.top3(vectors, ["a", "a", "b"], k=1) == pytest.approx(2 / 3)
-
-
-def test_identical_vectors_say_nothing_about_categories():
-    assert quality.top3(np.zeros((40, 3)), np.arange(40) % 8) == 0
-
-
-def test_permuted_labels_categorise_at_chance():
-    rng = np.random.default_rng(7)
-    labels = np.repeat(np.arange(6), 20)
-    vectors = np.eye(6)[labels] + 0.1 * rng.normal(size=(120, 6))
-    assert quality.top3(vectors, labels) > 0.95
-    assert quality.top3_chance(vectors, labels, permutations=40).value == pytest.approx(0.5, abs=0.12)
+def test_the_share_of_the_ceiling_carries_both_errors(planted, answers):
+    score = quality.held_out(planted, answers)
+    sure = quality.share_of_ceiling(score, quality.Estimate(0.8, 0.8, 0.8))
+    unsure = quality.share_of_ceiling(score, quality.Estimate(0.8, 0.7, 0.9))
+    assert sure.value == unsure.value == pytest.approx(score.accuracy / 0.8)
+    assert sure.high == pytest.approx(score.high / 0.8)
+    assert unsure.high - unsure.value > max(sure.high - sure.value, 0.12 * unsure.value)
 
 
 def test_agreement_is_the_share_of_equal_answers_and_can_be_normalised():
@@ -156,3 +114,5 @@ def test_agreement_is_the_share_of_equal_answers_and_can_be_normalised():
 def test_nothing_to_score_is_refused(planted):
     with pytest.raises(InputError, match="no held-out judgment"):
         quality.held_out(planted, np.empty((0, 3), int))
+    with pytest.raises(InputError, match="no held-out judgment"):
+        quality.dimensions_needed(planted, np.empty((0, 3), int))

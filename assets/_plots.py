@@ -1,0 +1,44 @@
+"""Curves of a space as a picture in the asset's metadata."""
+
+from __future__ import annotations
+
+import base64
+from io import BytesIO
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets._work import Metadata
+
+PANELS = (
+    ("l1_cross_entropy", "l1", "held-out cross-entropy (nats)"),
+    ("l1_dimensions", "l1", "dimensions"),
+    ("loss", "share of the fit", "training cross-entropy (nats)"),
+    ("accuracy_by_judgments", "training judgments", "test accuracy"),
+    ("rsm_r_by_dimensions", "dimensions kept", "r of similarities"),
+)
+"""Curve, axis and what is drawn, from left to right; a curve without points is left out."""
+
+
+def drawn(curves: pl.DataFrame) -> Metadata:
+    """Draw the rows of ``embedding_curves``; nothing where there are none."""
+    panels = [panel for panel in PANELS if panel[0] in curves["curve"]]
+    if not panels:
+        return {}
+    from matplotlib.figure import Figure  # its own canvas: no display, no global state
+
+    figure = Figure(figsize=(3.2 * len(panels), 2.6), layout="constrained")
+    for (name, along, label), axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
+        _draw(axes, curves.filter(pl.col("curve") == name).sort("x"))
+        axes.set(xlabel=along, ylabel=label)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=90)
+    image = base64.b64encode(buffer.getvalue()).decode()
+    return {"curves": dg.MetadataValue.md(f"![curves of the fit](data:image/png;base64,{image})")}
+
+
+def _draw(axes: Any, curve: pl.DataFrame) -> None:
+    axes.plot(curve["x"], curve["y"], marker="." if curve.height < 40 else "")
+    if curve["y_low"].null_count() == 0:
+        axes.fill_between(curve["x"], curve["y_low"], curve["y_high"], alpha=0.25, linewidth=0)
