@@ -46,6 +46,13 @@ class Scene:
         names = self.voxels["rois"].explode().drop_nulls().unique().sort()
         return {roi: found.get(roi, np.zeros(0, np.int64)) for roi in names}
 
+    def sharing(self, scope: str) -> npt.NDArray[np.str_] | None:
+        """Label of each column of ``responses`` by which penalties are shared; None where they are not."""
+        if scope == "target":
+            return None
+        rois = self.voxels.filter(pl.col("status") == "used")["rois"].list.sort().list.join(";")
+        return np.array(rois.to_list() if scope == "roi" else [""] * rois.len())
+
 
 def encoding_scores(
     context: dg.AssetExecutionContext,
@@ -75,6 +82,7 @@ def encoding_scores(
                 folds=settings.folds,
                 gap=settings.gap,
                 alphas=np.asarray(settings.alpha_grid),
+                together=scene.sharing(settings.alpha),
                 exclusive=scene.presentations["video_id"].to_numpy(),
                 trials=scene.presentations["trial"].to_numpy(),
                 null=settings.null,
@@ -172,6 +180,7 @@ def _region_rows(work: Work, scene: Scene, regions: dict[str, npt.NDArray[np.int
                 "n_constant_prediction": int(found.constant_prediction[columns].sum()),
                 "mean_r": float(found.r[columns].mean(dtype=np.float64)),
                 "median_r": float(np.median(found.r[columns])),
+                "mean_r2": float(found.r2[columns].mean(dtype=np.float64)),
                 "p": found.group_p.get(roi),
             }
             if significant is not None:
