@@ -194,11 +194,13 @@ FRAMES = Table(
     "One sampled frame of one media file; files of the same content share their frames.",
     (
         Column("media_sha256", pl.String, "SHA-256 of the media file"),
+        Column("sampled", pl.Int32, "frames asked of the file, evenly spaced"),
+        Column("side_px", pl.Int32, "longest side asked, pixels"),
         Column("frame", pl.Int32, "0-based number of the sampled frame"),
         Column("time_s", pl.Float64, "presentation time in seconds"),
         Column("jpeg", pl.Binary, "the frame as JPEG bytes"),
     ),
-    key=("media_sha256", "frame"),
+    key=("media_sha256", "sampled", "side_px", "frame"),
     append=True,
 )
 
@@ -477,8 +479,8 @@ RSA_SCORES = Table(
         Column("n_stimuli", pl.Int32, "stimuli compared"),
         Column("n_voxels", pl.Int32, "voxels of the region used"),
         Column("rho", pl.Float64, "correlation of the two similarity matrices"),
-        Column("p", pl.Float64, "permutation of stimuli, one-sided"),
-        Column("q", pl.Float64, "BH-FDR over the regions of this subject and model"),
+        Column("p", pl.Float64, "permutation of stimuli, one-sided", nullable=True),
+        Column("q", pl.Float64, "BH-FDR over the regions of this subject and model", nullable=True),
         *_STAMP,
     ),
     key=("subject", "model", "roi", "method"),

@@ -10,9 +10,9 @@ from typing import Any
 
 import dagster as dg
 
-from assets import brain, comparisons, embeddings, encoding, judgments, recipes, stimuli, triplets
+from assets import brain, comparisons, embeddings, encoding, judgments, recipes, stimuli, triplets, variance
 from assets._work import options, outs, partitions
-from resources.provenance import Recipe
+from resources.provenance import Recipe, dimensions
 from resources.study import Study
 
 Function = Callable[..., Any]
@@ -28,9 +28,14 @@ STAGES: tuple[tuple[Recipe, str, Function, str | None], ...] = (
     (recipes.RESPONSES, "brains", brain.responses, None),
     (recipes.ENCODING, "scores", encoding.encoding_scores, "gpu"),
     (recipes.RSA, "scores", encoding.rsa_scores, None),
+    (recipes.VARIANCE, "scores", variance.variance_partition, "gpu"),
     (recipes.COMPARISONS, "scores", comparisons.comparisons, None),
 )
 """Recipe, group in the user interface, function, and pool whose slots it needs; upstream first."""
+
+
+POOLS = frozenset(pool for *_, pool in STAGES if pool)
+"""Pools whose slots the assets need."""
 
 
 def build_assets(study: Study) -> list[dg.AssetsDefinition | dg.AssetSpec]:
@@ -44,8 +49,20 @@ def build_assets(study: Study) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     return [*built, *(dg.AssetSpec(key, description="Not declared by this study: empty.") for key in absent)]
 
 
+def _all_of(recipe: Recipe) -> dict[str, dg.AssetIn]:
+    """Inputs of which a partition needs all partitions, since the two are partitioned by different things."""
+    here = set(recipe.dimensions)
+    foreign = [t for t in recipe.inputs if here and dimensions(t) and not here & set(dimensions(t))]
+    return {table: dg.AssetIn(partition_mapping=dg.AllPartitionMapping()) for table in foreign}
+
+
 def _build(recipe: Recipe, group: str, function: Function, pool: str | None, *, study: Study) -> dg.AssetsDefinition:
-    common: dict[str, Any] = {"group_name": group, "pool": pool, "partitions_def": partitions(recipe, study)}
+    common: dict[str, Any] = {
+        "group_name": group,
+        "pool": pool,
+        "partitions_def": partitions(recipe, study),
+        "ins": _all_of(recipe),
+    }
     decorate: Callable[[Function], dg.AssetsDefinition]
     if len(recipe.outputs) == 1:
         decorate = dg.asset(name=recipe.name, **common, **options(recipe, recipe.name, study))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from affectlake.exclusions import Exclusions
 from assets._work import Work
 from resources.agents import build_agent
 from resources.agents.protocol import Agent, Stimuli
@@ -66,6 +67,11 @@ def counted(
 
     model = work.study.model(work.model)
     if isinstance(model, RecordedModel):
+        from resources.agents.recorded import recorded_judgments
+
+        # an earlier state of the file stays in the table and does not count
+        now = recorded_judgments(model, stimuli(work), work.study, Exclusions())
+        judgments = judgments.join(now, on=KEY, how="semi")
         ids = judgments["triplet_id"].unique().sort()
         planned = pl.DataFrame({"triplet_id": ids, "purpose": purposes(ids.to_numpy(), triplets)})
         return judgments, planned, None

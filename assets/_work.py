@@ -10,9 +10,17 @@ import polars as pl
 
 from affectlake.exclusions import Exclusions
 from affectlake.tables import TABLES
-from resources.io_manager import Computed, LakeResource, StudyResource, column_schema, partition_key, written
+from resources.io_manager import (
+    Computed,
+    LakeResource,
+    StudyResource,
+    column_schema,
+    partition_key,
+    write_exclusions,
+    written,
+)
 from resources.lake import Lake, data_version
-from resources.provenance import Recipe, Stamp, dimensions, partition_name, record, stamp
+from resources.provenance import Recipe, Stamp, dimensions, record, stamp
 from resources.study import Study
 
 Metadata = dict[str, Any]
@@ -56,33 +64,43 @@ class Work:
             code_version=pl.lit(self._start.code_version), source_versions=pl.lit(self._start.source_versions)
         )
 
-    def exclude(self, exclusions: Exclusions) -> Metadata:
-        """Write down what was left out; returns the counts by reason for the asset's metadata."""
-        stage, name = self.recipe.name, partition_name(self.key)
-        frame = exclusions.frame(stage, name)
-        partition = {"stage": stage, "partition": name}
-        if frame.height or self.lake.scan("exclusions", partition).head(1).collect().height:
-            self.lake.prepare()
-            self.lake.overwrite("exclusions", frame, partition, run_id=self.context.run.run_id)
-        return {f"left_out_{reason}": exclusions.total(reason) for reason in sorted(set(frame["reason"]))}
-
-    def result(self, table: str, frame: pl.DataFrame, metadata: Metadata | None = None) -> dg.MaterializeResult[Any]:
-        """Hand one table's partition to the IO manager."""
-        computed = Computed.of(table, frame, self.made_from())
+    def result(
+        self,
+        table: str,
+        frame: pl.DataFrame,
+        metadata: Metadata | None = None,
+        exclusions: Exclusions | None = None,
+    ) -> dg.MaterializeResult[Any]:
+        """Hand one table's partition, and what was left out on the way, to the IO manager."""
+        computed = Computed.of(table, frame, self.made_from(), exclusions)
         return dg.MaterializeResult(
-            asset_key=table, value=computed, data_version=dg.DataVersion(computed.content), metadata=metadata or {}
+            asset_key=table,
+            value=computed,
+            data_version=dg.DataVersion(computed.content),
+            metadata={**(metadata or {}), **_counts(exclusions)},
         )
 
-    def appended(self, table: str, metadata: Metadata | None = None) -> dg.MaterializeResult[Any]:
-        """Report on a table that the asset appended to by itself."""
+    def appended(
+        self, table: str, metadata: Metadata | None = None, exclusions: Exclusions | None = None
+    ) -> dg.MaterializeResult[Any]:
+        """Report on a table that the asset appended to by itself, and on what was left out on the way."""
+        if exclusions is not None:
+            write_exclusions(self.lake, table, self.key, exclusions, self.context.run.run_id)
         frame = self.lake.read(table, self.key)
         content = data_version(TABLES[table], frame)
         version = self.lake.version(table) or 0
         record(self.lake, table, self.key, self.made_from(), content, frame.height, version, self.context.run.run_id)
         shown = written(self.lake, table, frame, version, partitioned=bool(self.key))
         return dg.MaterializeResult(
-            asset_key=table, data_version=dg.DataVersion(content), metadata={**shown, **(metadata or {})}
+            asset_key=table,
+            data_version=dg.DataVersion(content),
+            metadata={**shown, **(metadata or {}), **_counts(exclusions)},
         )
+
+
+def _counts(exclusions: Exclusions | None) -> Metadata:
+    reasons = set() if exclusions is None else set(exclusions.frame("")["reason"])
+    return {f"left_out_{reason}": exclusions.total(reason) for reason in sorted(reasons) if exclusions}
 
 
 def options(recipe: Recipe, table: str, study: Study) -> dict[str, Any]:

@@ -24,6 +24,6 @@ def responses(
         data = read_scans(work.study, work.subject, videos.collect(), left_out, advance)
     left_out.update(data.exclusions)
     counts = dict(data.voxels["status"].value_counts().sort("status").iter_rows())
-    yield work.result("responses", data.responses_frame(), work.exclude(left_out))
+    yield work.result("responses", data.responses_frame(), exclusions=left_out)
     yield work.result("voxels", data.voxels, {f"voxels_{status}": n for status, n in counts.items()})
     yield work.result("roi_timeseries", data.timeseries)

@@ -6,10 +6,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+import sql
+from affectlake.scoring import with_q
 from affectlake.tables import COMPARISONS as COMPARISONS_TABLE
 from assets._work import Work
 from assets.recipes import COMPARISONS
-from resources.io_manager import LakeResource
+from resources.io_manager import LakeResource, preview
+from resources.query import query
 
 
 def comparisons(
@@ -31,9 +34,9 @@ def comparisons(
         row for group, found in scores.group_by("metric", "roi") for row in _pairs(str(group[0]), str(group[1]), found)
     ]
     schema = {k: v for k, v in COMPARISONS_TABLE.schema.items() if k not in ("q", "code_version", "source_versions")}
-    return work.result(
-        "comparisons", work.stamped(_with_q(pl.DataFrame(rows, schema=schema))).select(COMPARISONS_TABLE.schema.names())
-    )
+    paired = with_q(pl.DataFrame(rows, schema=schema), family=("metric", "model_a", "model_b"))
+    leaderboard = query(work.lake, work.study, sql.read("leaderboard"))
+    return work.result("comparisons", work.stamped(paired), {"leaderboard": preview(leaderboard)})
 
 
 def _pairs(metric: str, roi: str, scores: pl.DataFrame) -> list[dict[str, Any]]:
@@ -64,14 +67,3 @@ def _pairs(metric: str, roi: str, scores: pl.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _with_q(frame: pl.DataFrame) -> pl.DataFrame:
-    """BH-FDR over the regions of one pair and metric."""
-    from affectlake.statistics import fdr
-
-    family = ["metric", "model_a", "model_b"]
-    tested = frame.filter(pl.col("p").is_not_null()).select("roi", *family, "p")
-    parts = [part.with_columns(q=pl.Series(fdr(part["p"].to_numpy()))) for part in tested.partition_by(family)]
-    q = pl.concat(parts).drop("p") if parts else tested.select("roi", *family, q=pl.col("p"))
-    return frame.join(q, on=["roi", *family], how="left")

@@ -57,24 +57,24 @@ def embeddings(
     """Learn one model's space from its training judgments, or take its features as they are."""
     work = Work(context, EMBEDDINGS, lake)
     model = work.study.model(work.model)
-    clips, rated = videos.collect(), ratings.collect()
+    clips, rated, left_out = videos.collect(), ratings.collect(), Exclusions()
     if isinstance(model, FeaturesModel):
-        space = _features(work, model, clips)
+        space = _features(work, model, clips, left_out)
     else:
         with progress.track(context, f"{model.name}: learning the space") as advance:
             space = _learn(work, judgments.collect(), triplets.collect(), clips, device.pick(), advance)
     rows = _embedding_rows(space, clips).with_columns(model=pl.lit(work.model))
-    yield work.result("embeddings", work.stamped(rows).select(EMBEDDINGS_TABLE.schema.names()), device.describe())
+    yield work.result(
+        "embeddings", work.stamped(rows).select(EMBEDDINGS_TABLE.schema.names()), device.describe(), left_out
+    )
     yield work.result("dimensions", _dimension_rows(work, space, clips, rated), _notes(space))
     yield work.result("embedding_quality", _quality_row(work, space, clips, captions, rated))
 
 
-def _features(work: Work, model: FeaturesModel, clips: pl.DataFrame) -> Space:
+def _features(work: Work, model: FeaturesModel, clips: pl.DataFrame, left_out: Exclusions) -> Space:
     from resources.agents.features import feature_space
 
-    left_out = Exclusions()
     video_ids, vectors, names = feature_space(model, stimuli(work), work.study, left_out)
-    work.exclude(left_out)
     items = pl.DataFrame({"video_id": video_ids}).join(clips, on="video_id", maintain_order="left")["item"]
     return Space(items.to_numpy(), vectors, names)
 

@@ -28,13 +28,14 @@ def judgments(
     """Put the missing questions to one model."""
     work = Work(context, JUDGMENTS, lake)
     model = work.study.model(work.model)
+    left_out = Exclusions()
     if isinstance(model, RecordedModel):
-        counts = _take_over(work, model)
+        counts = _take_over(work, model, left_out)
     elif isinstance(model, FeaturesModel):
         counts = {"asked": 0}
     else:
         counts = _ask(work, triplets.collect(), progress)
-    yield work.appended("judgments", counts)
+    yield work.appended("judgments", counts, exclusions=left_out)
     yield work.appended("attempts")
 
 
@@ -60,11 +61,10 @@ def _ask(work: Work, triplets: pl.DataFrame, progress: ProgressResource) -> dict
     return {"asked": questions.height, "accepted": accepted, "attempts_failed": failed}
 
 
-def _take_over(work: Work, model: RecordedModel) -> dict[str, int]:
+def _take_over(work: Work, model: RecordedModel, left_out: Exclusions) -> dict[str, int]:
     """Judgments made elsewhere are taken as they are; nothing is asked."""
     from resources.agents.recorded import recorded_judgments
 
-    left_out = Exclusions()
     rows = recorded_judgments(model, stimuli(work), work.study, left_out)
     accepted = work.lake.append("judgments", rows, work.context.run.run_id)
-    return {"asked": 0, "accepted": accepted, **work.exclude(left_out)}
+    return {"asked": 0, "accepted": accepted}

@@ -5,14 +5,14 @@ A test holds this list against the assets' real dependencies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from resources.provenance import Key, Recipe
 from resources.study import FeaturesModel, RatingsModel, Study
 
 
-def _files(*names: str) -> object:
+def _files(*names: str) -> Callable[[Study, Key], Iterable[Path]]:
     """The files that the study names under these keys."""
 
     def files(study: Study, key: Key) -> list[Path]:
@@ -56,85 +56,87 @@ def _scoring_inputs(study: Study) -> tuple[str, ...]:
     return ("captions",) if study.items == "captioned" else ()
 
 
-def _scored(study: Study, key: Key) -> object:
-    return {"items": study.items}
+def _judging(study: Study, key: Key) -> object:
+    """What decides which questions one model is asked and how it answers them."""
+    model = study.model(key["model"])
+    reads_captions = study.captions is not None and model.agent in _READERS
+    return [
+        model.model_dump(mode="json", exclude={"control"}),
+        study.triplets.seed,
+        study.captions.use if reads_captions and study.captions else None,
+    ]
+
+
+_READERS = ("text",)
+"""Kinds of agents that read captions."""
 
 
 def _score_inputs(study: Study, key: Key) -> tuple[str, ...]:
     return ("responses", "voxels", "embeddings", "videos", *_scoring_inputs(study))
 
 
+AGENTS = tuple(f"resources.agents.{name}" for name in ("ratings", "simulated", "recorded", "text"))
+
 VIDEOS = Recipe(
     outputs=("videos",),
     inputs=(),
-    code=("affectlake.formats.videos",),
+    code=("assets.stimuli",),
     settings=lambda study, key: study.stimuli.model_dump(mode="json", exclude={"frames", "frame_side_px"}),
     files=_media,
 )
 CAPTIONS = Recipe(
     outputs=("captions",),
     inputs=("videos",),
-    code=("affectlake.formats.captions",),
+    code=("assets.stimuli",),
     settings=lambda study, key: study.dump("captions"),
-    files=_files("captions.file"),  # type: ignore[arg-type]
+    files=_files("captions.file"),
     applies=lambda study: study.captions is not None,
 )
 RATINGS = Recipe(
     outputs=("ratings",),
     inputs=("videos",),
-    code=("affectlake.formats.ratings",),
+    code=("assets.stimuli",),
     settings=lambda study, key: study.dump("ratings"),
-    files=_files("ratings.file"),  # type: ignore[arg-type]
+    files=_files("ratings.file"),
     applies=lambda study: study.ratings is not None,
 )
 FRAMES = Recipe(
     outputs=("frames",),
     inputs=("videos",),
-    code=("affectlake.formats.videos",),
+    code=("assets.stimuli",),
+    media=True,
     settings=lambda study, key: study.stimuli.model_dump(mode="json", include={"frames", "frame_side_px"}),
     applies=lambda study: study.stimuli.media_root is not None,
 )
 TRIPLETS = Recipe(
     outputs=("triplets",),
     inputs=("videos",),
-    code=("affectlake.triplets",),
+    code=("assets.triplets",),
     settings=lambda study, key: study.dump("triplets"),
 )
 JUDGMENTS = Recipe(
     outputs=("judgments", "attempts"),
     inputs=("videos", "captions", "ratings", "frames", "triplets"),
-    code=("affectlake.triplets",),
-    settings=lambda study, key: [
-        study.model(key["model"]).model_dump(mode="json", exclude={"control"}),
-        study.captions.use if study.captions and study.model(key["model"]).agent == "text" else None,
-    ],
-    files=_files("models.{model}.file", "models.{model}.ids"),  # type: ignore[arg-type]
+    code=("assets.judgments", *AGENTS),
+    settings=_judging,
+    files=_files("models.{model}.file", "models.{model}.ids"),
     uses=_judging_inputs,
     applies=lambda study: bool(study.models),
 )
 EMBEDDINGS = Recipe(
     outputs=("embeddings", "dimensions", "embedding_quality"),
     inputs=("judgments", "triplets", "videos", "captions", "ratings"),
-    code=("affectlake.spose", "affectlake.reproducibility", "affectlake.quality", "affectlake.naming"),
-    settings=lambda study, key: [study.dump("embedding"), study.items, _settings_of_features(study, key)],
-    files=_files("models.{model}.file", "models.{model}.ids"),  # type: ignore[arg-type]
+    code=("assets.embeddings", "resources.agents.features"),
+    # answers of other settings stay in the table of judgments: which of them count is decided by the settings
+    settings=lambda study, key: [study.dump("embedding"), study.items, _judging(study, key)],
+    files=_files("models.{model}.file", "models.{model}.ids", "items"),
     uses=_embedding_inputs,
     applies=lambda study: bool(study.models),
 )
 RESPONSES = Recipe(
     outputs=("responses", "voxels", "roi_timeseries"),
     inputs=("videos",),
-    code=(
-        "affectlake.timeseries",
-        "affectlake.atlas",
-        "affectlake.formats.bids",
-        "affectlake.formats.groups",
-        "affectlake.formats.videos",
-        "affectlake.roiseries",
-        "affectlake.responsematrix",
-        "affectlake.formats.matrices",
-        "affectlake.formats.bdata",
-    ),
+    code=("assets.brain",),
     settings=lambda study, key: [
         study.brain.model_dump(mode="json", exclude={"subjects"}) if study.brain else None,
         study.stimuli.id_column,
@@ -146,31 +148,38 @@ RESPONSES = Recipe(
 ENCODING = Recipe(
     outputs=("encoding_scores", "run_scores", "voxel_scores"),
     inputs=("responses", "voxels", "embeddings", "videos", "captions"),
-    code=("affectlake.encoding", "affectlake.statistics"),
-    settings=lambda study, key: [study.dump("encoding"), _scored(study, key)],
+    code=("assets.encoding",),
+    settings=lambda study, key: [study.dump("encoding"), study.items],
+    files=_files("items"),
     uses=_score_inputs,
     applies=lambda study: study.brain is not None and bool(study.models),
 )
 RSA = Recipe(
     outputs=("rsa_scores",),
     inputs=("responses", "voxels", "embeddings", "videos", "captions"),
-    code=("affectlake.rsa", "affectlake.similarity", "affectlake.statistics"),
-    settings=lambda study, key: [study.encoding.null, _scored(study, key)],
+    code=("assets.encoding",),
+    settings=lambda study, key: [study.encoding.null, study.encoding.seed, study.items],
+    files=_files("items"),
     uses=_score_inputs,
     applies=lambda study: study.brain is not None and bool(study.models),
+)
+VARIANCE = Recipe(
+    outputs=("variance_partition",),
+    inputs=("responses", "voxels", "embeddings", "videos", "captions"),
+    code=("assets.variance",),
+    settings=lambda study, key: [study.dump("encoding"), study.items, study.dump("variance_partition")],
+    files=_files("items"),
+    uses=_score_inputs,
+    models=lambda study: {m for models in study.variance_partition.sets for m in models},
+    applies=lambda study: study.brain is not None and bool(study.variance_partition.sets),
 )
 COMPARISONS = Recipe(
     outputs=("comparisons",),
     inputs=("encoding_scores", "rsa_scores"),
-    code=("affectlake.statistics",),
+    code=("assets.comparisons",),
     settings=lambda study, key: study.model_names,
     applies=lambda study: study.brain is not None and len(study.models) > 1,
 )
-
-
-def _settings_of_features(study: Study, key: Key) -> object:
-    model = study.model(key["model"])
-    return model.model_dump(mode="json", exclude={"control"}) if isinstance(model, FeaturesModel) else model.train
 
 
 RECIPES: tuple[Recipe, ...] = (
@@ -184,5 +193,6 @@ RECIPES: tuple[Recipe, ...] = (
     RESPONSES,
     ENCODING,
     RSA,
+    VARIANCE,
     COMPARISONS,
 )

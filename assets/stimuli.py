@@ -1,5 +1,6 @@
 """Stage 1: what was shown. Videos, their captions, ratings and frames."""
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -43,7 +44,8 @@ def captions(context: dg.AssetExecutionContext, lake: LakeResource, videos: pl.L
     path, left_out = work.study.resolve(source.file), Exclusions()
     read = read_captions(path, id_rule=source.id, exclusions=left_out)
     kept = match(read, _ids(videos), source=path, exclusions=left_out, setting="captions.id")
-    return work.result("captions", kept.select(CAPTIONS_TABLE.schema.names()), work.exclude(left_out))
+    _count_absent(videos, kept, path, "not_described", left_out)
+    return work.result("captions", kept.select(CAPTIONS_TABLE.schema.names()), exclusions=left_out)
 
 
 def ratings(context: dg.AssetExecutionContext, lake: LakeResource, videos: pl.LazyFrame) -> dg.MaterializeResult[Any]:
@@ -56,10 +58,8 @@ def ratings(context: dg.AssetExecutionContext, lake: LakeResource, videos: pl.La
     path, left_out = work.study.resolve(source.file), Exclusions()
     read = read_ratings(path, id_rule=source.id)
     kept = match(read, _ids(videos), source=path, exclusions=left_out, setting="ratings.id")
-    unrated = sorted(set(_ids(videos)) - set(kept["video_id"]))
-    for video_id in unrated:
-        left_out.add(path, "not_rated", video_id)
-    return work.result("ratings", kept.select(RATINGS_TABLE.schema.names()), work.exclude(left_out))
+    _count_absent(videos, kept, path, "not_rated", left_out)
+    return work.result("ratings", kept.select(RATINGS_TABLE.schema.names()), exclusions=left_out)
 
 
 def frames(
@@ -72,13 +72,14 @@ def frames(
     work = Work(context, FRAMES, lake)
     stimuli = work.study.stimuli
     root = work.study.resolve(_declared(stimuli.media_root))
-    known = work.lake.scan("frames").select(pl.col("media_sha256").unique()).collect()["media_sha256"]
+    asked = (pl.col("sampled") == stimuli.frames) & (pl.col("side_px") == stimuli.frame_side_px)
+    known = work.lake.scan("frames").filter(asked).select(pl.col("media_sha256").unique()).collect()["media_sha256"]
     clips = videos.filter(pl.col("status") == "present").unique("sha256").sort("video_id").collect()
     todo = clips.filter(~pl.col("sha256").is_in(known.to_list()))
     left_out = Exclusions()
     with progress.track(context, "sampling frames") as advance:
         for start in range(0, todo.height, _CLIPS_A_COMMIT):
-            rows: list[tuple[str, int, float, bytes]] = []
+            rows: list[tuple[str, int, int, int, float, bytes]] = []
             for clip in todo.slice(start, _CLIPS_A_COMMIT).iter_rows(named=True):
                 path = media_path(clip["file"], root, clip["video_id"])
                 try:
@@ -86,10 +87,11 @@ def frames(
                 except InputError as error:
                     left_out.add(path, "unreadable", f"{clip['video_id']}: {error.what}")
                     continue
-                rows += [(clip["sha256"], i, time_s, jpeg) for i, (time_s, jpeg) in enumerate(sampled)]
+                named = (clip["sha256"], stimuli.frames, stimuli.frame_side_px)
+                rows += [(*named, i, time_s, jpeg) for i, (time_s, jpeg) in enumerate(sampled)]
             work.lake.append("frames", pl.DataFrame(rows, schema=FRAMES_TABLE.schema, orient="row"), context.run.run_id)
             advance(min(start + _CLIPS_A_COMMIT, todo.height), todo.height)
-    return work.appended("frames", {"clips_sampled": todo.height, **work.exclude(left_out)})
+    return work.appended("frames", {"clips_sampled": todo.height}, exclusions=left_out)
 
 
 _CLIPS_A_COMMIT = 100
@@ -97,6 +99,13 @@ _CLIPS_A_COMMIT = 100
 
 def _ids(videos: pl.LazyFrame) -> pl.Series:
     return videos.select("video_id").collect()["video_id"]
+
+
+def _count_absent(videos: pl.LazyFrame, found: pl.DataFrame, path: Path, reason: str, left_out: Exclusions) -> None:
+    """Count the study's clips that a file says nothing of."""
+    here = videos.filter(pl.col("status") != "left").select("video_id").collect()["video_id"]
+    for video_id in sorted(set(here) - set(found["video_id"])):
+        left_out.add(path, reason, video_id)
 
 
 def _declared(section: Any) -> Any:

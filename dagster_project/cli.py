@@ -64,9 +64,6 @@ def main() -> None:
     except AffectlakeError as error:
         err.print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False)
         sys.exit(1)
-    except KeyboardInterrupt:
-        err.print("stopped; what was finished is kept")
-        sys.exit(1)
 
 
 def _plain(text: str) -> str:
@@ -87,11 +84,11 @@ def _open() -> tuple[Study, Lake]:
 @app.command()
 def demo() -> None:
     """Write the synthetic demo study, bring it up to date and show its scores."""
-    from affectlake.errors import LakeError
+    from affectlake.errors import StudyError
     from resources.study import DEFAULT_STUDY, STUDY_VARIABLE
 
     if os.environ.get(STUDY_VARIABLE):
-        raise LakeError(f"{STUDY_VARIABLE} is set", remedy="The demo is written to studies/demo; unset it first.")
+        raise StudyError(f"{STUDY_VARIABLE} is set", remedy="The demo is written to studies/demo; unset it first.")
     if not DEFAULT_STUDY.exists():
         study_new(DEFAULT_STUDY.parent, Kind.demo)
     run()
@@ -151,7 +148,7 @@ def study_check() -> None:
 
     study, lake = _open()
     absent = [(key, study.resolve(path)) for key, path in study.files() if not study.resolve(path).exists()]
-    lake.prepare()
+    lake.open("materializations")
     out.print(f"study {study.name}{' (SYNTHETIC)' if study.synthetic else ''}: {study.path}", highlight=False)
     out.print(f"  models: {', '.join(study.model_names) or 'none'}", highlight=False)
     out.print(f"  subjects: {', '.join(study.subjects) or 'none'}", highlight=False)
@@ -181,9 +178,13 @@ def run(
             raise StudyError(
                 f"has no {', '.join(unknown)}", where=str(study.path), remedy=f"It has {', '.join(known)}."
             )
-    outcome = bring_up_to_date(study, lake, selection, err)
+    try:
+        outcome = bring_up_to_date(study, lake, selection, err)
+    except KeyboardInterrupt:
+        err.print("stopped; what was finished is kept, and running again goes on from there")
+        raise typer.Exit(1) from None
     _show_scores(study, lake)
-    err.print(f"{len(outcome.computed)} runs; {outcome.current} partitions are current")
+    err.print(f"{len(outcome.computed)} runs; {outcome.current} of {outcome.all} partitions are current")
     for name, problem in outcome.failed.items():
         err.print(f"[bold red]failed:[/] {_plain(name)}: {_plain(problem)}", highlight=False)
     if outcome.blocked:
@@ -205,8 +206,8 @@ def query_command(
 
     if (statement is None) == (name is None):
         raise typer.BadParameter("give either a SELECT or --name")
-    _, lake = _open()
-    _print(query(lake, statement if statement is not None else sql.read(str(name))), format)
+    study, lake = _open()
+    _print(query(lake, study, statement if statement is not None else sql.read(str(name))), format)
 
 
 @app.command()
@@ -280,10 +281,10 @@ def _show_scores(study: Study, lake: Lake) -> None:
     from resources.query import query
 
     note = " (SYNTHETIC data)" if study.synthetic else ""
-    quality = query(lake, sql.read("quality"))
+    quality = query(lake, study, sql.read("quality"))
     if quality.height:
         out.print(_table(_short(quality), f"Embeddings of {study.name}{note}"))
-    scores = query(lake, sql.read("leaderboard"))
+    scores = query(lake, study, sql.read("leaderboard"))
     if scores.height:
         title = f"Encoding of {study.name}{note}: mean r over subjects (subjects with q < .05 / scored)"
         out.print(_table(_by_region(scores), title))

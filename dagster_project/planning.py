@@ -9,7 +9,7 @@ from itertools import groupby
 
 from assets.recipes import RECIPES
 from resources.lake import Lake
-from resources.provenance import Key, Ledger, Recipe, fingerprint, keys, partition_name, upstream_keys
+from resources.provenance import Key, Ledger, Recipe, fingerprint, keys, partition_name
 from resources.study import Study
 
 
@@ -46,7 +46,7 @@ class Selection:
         wanted: set[str] = set(self.tables)
         for recipe in reversed(possible):
             if wanted.intersection(recipe.outputs):
-                wanted.update(recipe.inputs)
+                wanted.update(t for key in self.keys(recipe, study) for t in recipe.used(study, key))
         return [r for r in possible if wanted.intersection(r.outputs)]
 
     def keys(self, recipe: Recipe, study: Study) -> list[dict[str, str]]:
@@ -108,7 +108,7 @@ def next_batch(stage: Iterable[Recipe], key: Key, study: Study, ledger: Ledger) 
         new = any(ledger.fingerprint(t, key) is None for t in recipe.outputs)
         if used & made:
             rest_is_there = all(
-                t in made or all(ledger.data_version(t, k) is not None for k in upstream_keys(t, key, study))
+                t in made or all(ledger.data_version(t, k) is not None for k in recipe.upstream(t, key, study))
                 for t in used
             )
             if new and rest_is_there:
@@ -119,10 +119,18 @@ def next_batch(stage: Iterable[Recipe], key: Key, study: Study, ledger: Ledger) 
 
 
 def survey(study: Study, lake: Lake, selection: Selection | None = None) -> list[tuple[Recipe, Key, State]]:
-    """The state of every partition that was asked for."""
+    """The state of every partition that was asked for; what is computed from something stale is stale."""
     ledger, selection = Ledger(lake), selection or Selection()
-    return [
-        (recipe, key, state(recipe, key, study, ledger))
-        for recipe in selection.recipes(study)
-        for key in selection.keys(recipe, study)
-    ]
+    behind: set[tuple[str, str]] = set()
+    found = []
+    for recipe in Selection().recipes(study):
+        for key in keys(recipe.dimensions, study):
+            here = state(recipe, key, study, ledger)
+            upstream = {(t, partition_name(k)) for t in recipe.used(study, key) for k in recipe.upstream(t, key, study)}
+            if here is State.CURRENT and upstream & behind:
+                here = State.STALE
+            if here is not State.CURRENT:
+                behind |= {(t, partition_name(key)) for t in recipe.outputs}
+            found.append((recipe, key, here))
+    asked = {r.name for r in selection.recipes(study)}
+    return [(r, k, s) for r, k, s in found if r.name in asked and k in selection.keys(r, study)]

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from affectlake.errors import AffectlakeError, LakeError
+from assets import POOLS
 from dagster_project.definitions import build_definitions
 from dagster_project.planning import Batch, Selection, State, next_batch, stages, state, survey
 from resources.lake import Lake
@@ -38,6 +39,7 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)
     current: int = 0
+    all: int = 0
 
 
 def prepare_home(study: Study) -> Path:
@@ -56,12 +58,13 @@ def bring_up_to_date(study: Study, lake: Lake, selection: Selection, console: Co
     outcome = Outcome()
     with dg.DagsterInstance.from_config(str(prepare_home(study))) as instance:
         fail_dead_runs(instance)
+        _say_what_is_waited_for(instance, console)
         launcher = _Launcher(study, instance)
         with _bars(console) as bars:
             task = bars.add_task("looking for what is new", total=None)
             _run_stages(study, lake, selection, launcher, outcome, bars, task)
     states = [s for _, _, s in survey(study, lake, selection)]
-    outcome.current = states.count(State.CURRENT)
+    outcome.current, outcome.all = states.count(State.CURRENT), len(states)
     return outcome
 
 
@@ -83,11 +86,11 @@ def _run_partition(
 ) -> None:
     remaining = list(stage)
     while (batch := next_batch(remaining, key, study, Ledger(lake))) is not None:
-        problem = launcher.run(batch)
-        if problem is None:
-            outcome.computed.append(batch)
+        problems = launcher.run(batch)
+        if problems:
+            outcome.failed |= problems
         else:
-            outcome.failed[batch.name] = problem
+            outcome.computed.append(batch)
         remaining = [r for r in remaining if r not in batch.recipes]
     ledger = Ledger(lake)
     for recipe in remaining:
@@ -108,8 +111,14 @@ class _Launcher:
         self.job = build_definitions(study).resolve_implicit_global_asset_job_def()
         self.tags = {_HOST_TAG: socket.gethostname(), _PROCESS_TAG: str(os.getpid())}
 
-    def run(self, batch: Batch) -> str | None:
-        """Run one batch; returns what went wrong, or None."""
+    def run(self, batch: Batch) -> dict[str, str]:
+        """Run one batch; returns what went wrong, by name.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The user stopped it.
+        """
         result = self.job.execute_in_process(
             instance=self.instance,
             asset_selection=[dg.AssetKey(t) for t in batch.tables],
@@ -118,21 +127,27 @@ class _Launcher:
             raise_on_error=False,
             tags=self.tags,
         )
-        return None if result.success else _problem(result)
+        return {} if result.success else _problems(result, batch.key)
 
 
-def _problem(result: dg.ExecuteInProcessResult) -> str:
-    """The message of our own error where there is one, else the error's class and text."""
+def _problems(result: dg.ExecuteInProcessResult, key: Key) -> dict[str, str]:
+    """What went wrong in each failed step: the message of our own error where there is one, else class and text."""
+    found: dict[str, str] = {}
     for event in result.all_events:
-        if event.is_step_failure and event.step_failure_data.error is not None:
-            error = event.step_failure_data.error
-            while error.cause is not None:
-                error = error.cause
-            ours = {cls.__name__ for cls in _family(AffectlakeError)}
-            text = error.message.strip()
-            name, _, message = text.partition(": ")
-            return message if name.rpartition(".")[2] in ours else f"{text} (run {result.run_id})"
-    return f"the run ended without a result (run {result.run_id})"
+        if not event.is_step_failure or event.step_failure_data.error is None:
+            continue
+        error = event.step_failure_data.error
+        while error.cause is not None:
+            error = error.cause
+        text = error.message.strip()
+        name, _, message = text.partition(": ")
+        name = name.rpartition(".")[2]
+        if name.startswith("DagsterExecutionInterruptedError"):
+            raise KeyboardInterrupt
+        ours = {cls.__name__ for cls in _family(AffectlakeError)}
+        step = f"{event.step_key} [{partition_name(key)}]" if key else str(event.step_key)
+        found[step] = message if name in ours else f"{text} (run {result.run_id})"
+    return found or {"run": f"ended without a result (run {result.run_id})"}
 
 
 def _family(cls: type[AffectlakeError]) -> Iterator[type[AffectlakeError]]:
@@ -152,6 +167,13 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> int:
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             dead += 1
     return dead
+
+
+def _say_what_is_waited_for(instance: dg.DagsterInstance, console: Console) -> None:
+    """Name the runs that hold a pool: ours wait until they are done."""
+    for pool in sorted(POOLS):
+        for slot in instance.event_log_storage.get_concurrency_info(pool).claimed_slots:
+            console.print(f"waiting for pool {pool}, held by run {slot.run_id}", highlight=False)
 
 
 def _alive(process: int) -> bool:

@@ -11,9 +11,10 @@ import dagster as dg
 import polars as pl
 
 from affectlake.errors import LakeError
+from affectlake.exclusions import Exclusions
 from affectlake.tables import TABLES, Table
 from resources.lake import Lake, data_version
-from resources.provenance import Stamp, record
+from resources.provenance import Key, Stamp, partition_name, record
 from resources.study import Study, lake_root, load_study
 
 PREVIEW_ROWS = 10
@@ -57,13 +58,14 @@ class Computed:
     frame: pl.DataFrame
     made_from: Stamp
     content: str
+    exclusions: Exclusions | None = None
 
     @classmethod
-    def of(cls, table: str, frame: pl.DataFrame, made_from: Stamp) -> Computed:
+    def of(cls, table: str, frame: pl.DataFrame, made_from: Stamp, exclusions: Exclusions | None = None) -> Computed:
         """Check ``frame`` against the contract of ``table`` and take the hash of its content."""
         contract = TABLES[table]
         frame = contract.validate(frame)
-        return cls(frame, made_from, data_version(contract, frame))
+        return cls(frame, made_from, data_version(contract, frame), exclusions)
 
 
 class LakeIOManager(dg.ConfigurableIOManager):
@@ -77,6 +79,8 @@ class LakeIOManager(dg.ConfigurableIOManager):
         lake.prepare()
         key = partition_key(context)
         version = lake.overwrite(table, obj.frame, key, run_id=context.run_id)
+        if obj.exclusions is not None:
+            write_exclusions(lake, table, key, obj.exclusions, context.run_id)
         record(lake, table, key, obj.made_from, obj.content, obj.frame.height, version, context.run_id)
         context.add_output_metadata(written(lake, table, obj.frame, version, partitioned=bool(key)))
 
@@ -97,6 +101,14 @@ class LakeIOManager(dg.ConfigurableIOManager):
         for column in wanted[0]:
             frame = frame.filter(pl.col(column).is_in(sorted({w[column] for w in wanted})))
         return frame
+
+
+def write_exclusions(lake: Lake, table: str, key: Key, exclusions: Exclusions, run_id: str) -> None:
+    """Replace what an earlier computation of the partition left out by what this one did."""
+    partition = {"stage": table, "partition": partition_name(key)}
+    frame = exclusions.frame(table, partition["partition"])
+    if frame.height or lake.scan("exclusions", partition).head(1).collect().height:
+        lake.overwrite("exclusions", frame, partition, run_id=run_id)
 
 
 def partition_key(context: dg.OutputContext | dg.AssetExecutionContext) -> dict[str, str]:

@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import polars as pl
@@ -42,13 +42,18 @@ class Recipe:
     inputs : tuple of str
         Tables read.
     code : tuple of str
-        Modules of the science; the modules of affectlake that they import count as well.
+        Modules that decide the result; what they import of the science and of the assets counts as well, and what
+        an agent imports of the agents.
     settings : callable
         ``(study, key)`` to plain values that decide the result.
     files : callable
         ``(study, key)`` to files outside the lake that decide it.
     uses : callable, optional
         ``(study, key)`` to the inputs that matter for this partition; all of them where absent.
+    models : callable, optional
+        Where the computation is over several models: which of them it reads; all where absent.
+    media : bool
+        True where the clips' files matter; else only which clips there are, their items and canonical clips.
     applies : callable
         False for a study that lacks the section that this needs: what is absent is not built.
     """
@@ -59,6 +64,8 @@ class Recipe:
     settings: Callable[[Study, Key], object] = lambda study, key: None
     files: Callable[[Study, Key], Iterable[Path]] = lambda study, key: ()
     uses: Callable[[Study, Key], tuple[str, ...]] | None = None
+    models: Callable[[Study], set[str]] | None = None
+    media: bool = False
     applies: Callable[[Study], bool] = lambda study: True
 
     @property
@@ -74,6 +81,11 @@ class Recipe:
     def used(self, study: Study, key: Key) -> tuple[str, ...]:
         """Inputs that matter for one partition."""
         return self.uses(study, key) if self.uses else self.inputs
+
+    def upstream(self, table: str, key: Key, study: Study) -> list[dict[str, str]]:
+        """Partitions of an input that one partition is computed from."""
+        chosen = self.models(study) if self.models else None
+        return [k for k in upstream_keys(table, key, study) if chosen is None or k.get("model") in (None, *chosen)]
 
     @property
     def code_version(self) -> str:
@@ -118,6 +130,7 @@ class Ledger:
     """The newest computation of every partition, as the table ``materializations`` tells it."""
 
     def __init__(self, lake: Lake) -> None:
+        self._lake = lake
         rows = lake.scan("materializations").sort("finished_at", "delta_version").collect()
         self._newest = {(r["table"], r["partition"]): r for r in rows.iter_rows(named=True)}
 
@@ -131,6 +144,17 @@ class Ledger:
         row = self._newest.get((table, partition_name(key)))
         return None if row is None else str(row["data_version"])
 
+    def content(self, table: str, key: Key, *, media: bool) -> str | None:
+        """Hash of what matters of a partition's content, or None where it has not been computed."""
+        version = self.data_version(table, key)
+        return version if media or version is None or table != "videos" else self._clips
+
+    @cached_property
+    def _clips(self) -> str:
+        """Which clips there are, whatever is known of their files."""
+        clips = self._lake.read("videos").select("video_id", "item", "duplicate_of", left=pl.col("status") == "left")
+        return hashlib.blake2b(clips.write_json().encode(), digest_size=16).hexdigest()
+
     def row(self, table: str, key: Key) -> Mapping[str, object] | None:
         """The newest computation of a partition."""
         return self._newest.get((table, partition_name(key)))
@@ -143,8 +167,8 @@ def fingerprint(recipe: Recipe, key: Key, study: Study, ledger: Ledger) -> str |
     """
     versions: dict[str, object] = {}
     for table in recipe.used(study, key):
-        wanted = upstream_keys(table, key, study)
-        have = {partition_name(k): v for k in wanted if (v := ledger.data_version(table, k)) is not None}
+        wanted = recipe.upstream(table, key, study)
+        have = {partition_name(k): v for k in wanted if (v := ledger.content(table, k, media=recipe.media)) is not None}
         over_all = set(dimensions(table)) - set(key)
         if not have if over_all else len(have) < len(wanted):
             return None
@@ -183,7 +207,7 @@ def record(lake: Lake, table: str, key: Key, made_from: Stamp, content: str, row
 
 
 def file_fingerprint(path: Path) -> str:
-    """Name, size and time of change of a file: cheap, and at worst a needless computation after a copy."""
+    """Name, size and time of change of a file: cheap. A change that keeps all three (``cp -p``) is not seen."""
     try:
         status = path.stat()
     except OSError:
@@ -193,7 +217,7 @@ def file_fingerprint(path: Path) -> str:
 
 @cache
 def code_version(modules: tuple[str, ...]) -> str:
-    """Hash of modules and of the modules of affectlake that they import, without comments and docstrings."""
+    """Hash of modules and of those that they import and that decide results, without comments and docstrings."""
     digest = hashlib.blake2b(digest_size=8)
     for name, tree in sorted(_with_imports(modules).items()):
         digest.update(name.encode() + tree.encode())
@@ -215,21 +239,35 @@ def _with_imports(modules: Iterable[str]) -> dict[str, str]:
 
 @cache
 def _parse(module: str) -> tuple[str, tuple[str, ...]]:
-    """The code of a module without docstrings, and the modules of affectlake that it imports anywhere."""
+    """The code of a module without docstrings, and the modules that it imports anywhere and that decide results."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(module)
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    imported = {
-        candidate
-        for node in ast.walk(tree)
-        for candidate in _imported(node)
-        if candidate.startswith("affectlake.") and candidate not in ("affectlake.tables", "affectlake.errors")
-    }
+    imported = {candidate for node in ast.walk(tree) for candidate in _imported(node) if _decides(candidate, module)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [s for s in node.body if not _is_text(s)] or [ast.Pass()]
     return ast.dump(tree), tuple(sorted(imported))
+
+
+_FOLLOWED = ("affectlake.", "assets.")
+_AGENTS = "resources.agents."
+_NO_RESULT = (
+    "affectlake.tables",
+    "affectlake.errors",
+    "affectlake.exclusions",
+    "assets._work",
+    "assets.recipes",
+    "resources.agents.protocol",
+)
+"""Contracts, messages and lists: they decide no value of a result, and nearly everything imports them."""
+
+
+def _decides(candidate: str, importer: str) -> bool:
+    """Whether what is imported is part of the importer's code: judgments stand between agents and all that follows."""
+    followed = candidate.startswith(_FOLLOWED) or (candidate.startswith(_AGENTS) and importer.startswith(_AGENTS))
+    return followed and candidate not in _NO_RESULT
 
 
 def _is_text(statement: ast.stmt) -> bool:
@@ -247,7 +285,7 @@ def _imported(node: ast.AST) -> list[str]:
 
 @cache
 def _exists(module: str) -> bool:
-    if not module.startswith("affectlake."):
+    if not module.startswith((*_FOLLOWED, _AGENTS)):
         return False
     try:
         return importlib.util.find_spec(module) is not None

@@ -15,6 +15,7 @@ import polars as pl
 from affectlake.errors import LakeError
 from affectlake.tables import TABLES
 from resources.lake import Lake
+from resources.study import Study
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ TIME_LIMIT_S = 300.0
 
 def query(
     lake: Lake,
+    study: Study,
     statement: str,
     parameters: Sequence[object] | Mapping[str, object] | None = None,
     *,
@@ -35,6 +37,9 @@ def query(
     Parameters
     ----------
     lake : Lake
+    study : Study
+        Gives the tables ``study_models`` (model, control) and ``study_subjects`` (subject): rows of models and subjects
+        that left the study stay in the lake, and the named queries leave them out by these.
     statement : str
         SQL in DuckDB's dialect; tables have the names of :mod:`affectlake.tables`.
     parameters : sequence or mapping, optional
@@ -53,6 +58,7 @@ def query(
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise LakeError("only one SELECT is answered", remedy="The lake is written by materializing assets.")
         _register(connection, lake, statement)
+        _register_study(connection, study)
         _lock(connection)
         return _run(connection, statement, parameters, time_limit_s)
     finally:
@@ -73,6 +79,14 @@ def _register(connection: duckdb.DuckDBPyConnection, lake: Lake, statement: str)
         if name in words:
             delta = lake.open(name)
             connection.register(name, contract.empty().to_arrow() if delta is None else delta.to_pyarrow_dataset())
+
+
+def _register_study(connection: duckdb.DuckDBPyConnection, study: Study) -> None:
+    models = [(m.name, m.control) for m in study.models]
+    rows = pl.DataFrame(models, schema={"model": pl.String, "control": pl.Boolean}, orient="row")
+    connection.register("study_models", rows.to_arrow())
+    subjects = pl.DataFrame({"subject": list(study.subjects)}, schema={"subject": pl.String})
+    connection.register("study_subjects", subjects.to_arrow())
 
 
 def _lock(connection: duckdb.DuckDBPyConnection) -> None:

@@ -174,7 +174,7 @@ class Embedding(Settings):
 
     dimensions: int = Field(100, ge=1, le=1000)
     keep: int = Field(30, ge=1, le=1000)
-    seeds: int = Field(10, ge=1, le=1000)
+    seeds: int = Field(10, ge=2, le=1000)
     l1: Literal["auto"] | float = "auto"
     seed: int = 0
 
@@ -196,6 +196,12 @@ class Encoding(Settings):
     """Who shares a penalty: no one, the voxels of one region (of one set of regions, where they overlap), or all."""
     null: int = Field(1000, ge=0)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _folds_for_alphas(self) -> Encoding:
+        if self.folds < 3 and len(self.alpha_grid) > 1:
+            raise ValueError("choosing among several alphas inside the training folds takes at least 3 folds")
+        return self
 
     @property
     def alpha_grid(self) -> tuple[float, ...]:
@@ -250,6 +256,8 @@ class Study(Settings):
         unknown = sorted({n for s in self.variance_partition.sets for n in s} - set(names))
         if unknown:
             raise ValueError(f"variance_partition names unknown models: {', '.join(unknown)}")
+        if any(not 2 <= len(set(models)) <= 4 for models in self.variance_partition.sets):
+            raise ValueError("each of variance_partition.sets is a list of two to four models")
         return self
 
     @property
@@ -344,7 +352,7 @@ def load_study(path: Path | None = None) -> Study:
         raise StudyError(
             f"the study file cannot be read ({error.strerror})",
             where=str(path),
-            remedy=f"Write one with `affectlake study new {path.parent}`, or set {STUDY_VARIABLE} to an existing one.",
+            remedy=_how_to_begin(path),
         ) from None
     try:
         raw, root = _named(yaml.safe_load(text)), yaml.compose(text, Loader=yaml.SafeLoader)
@@ -358,6 +366,12 @@ def load_study(path: Path | None = None) -> Study:
         raise _explain(error, path, root) from None
     study._path = path.resolve()
     return study
+
+
+def _how_to_begin(path: Path) -> str:
+    if path == DEFAULT_STUDY:
+        return f"Write and compute the demo with `affectlake demo`, or set {STUDY_VARIABLE} to a study of your own."
+    return f"Write one with `affectlake study new {path.parent}`, or set {STUDY_VARIABLE} to an existing one."
 
 
 def _named(value: Any) -> Any:

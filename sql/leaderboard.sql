@@ -10,5 +10,7 @@ SELECT
     count(*) FILTER (WHERE q < 0.05) AS n_significant,
     min(coverage) AS coverage
 FROM encoding_scores
+SEMI JOIN study_models USING (model)
+SEMI JOIN study_subjects USING (subject)
 GROUP BY model, roi
 ORDER BY mean_r DESC NULLS LAST, model, roi

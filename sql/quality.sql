@@ -15,4 +15,5 @@ SELECT
     top3_34,
     n_refused
 FROM embedding_quality
+SEMI JOIN study_models USING (model)
 ORDER BY accuracy DESC NULLS LAST, model

@@ -32,6 +32,7 @@ brain:
   subjects: [sub-01, sub-02]
   atlas: {file: derivatives/atlas.nii.gz, labels: derivatives/atlas.tsv}
 encoding: {folds: 6, alphas: {logspace: [-1, 6, 8]}, null: 99}
+variance_partition: {sets: [[human-category, planted]]}
 """
 
 

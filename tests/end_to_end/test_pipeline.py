@@ -34,7 +34,7 @@ def test_everything_is_computed_and_nothing_fails(finished: Finished) -> None:
     assert finished.outcome.failed == {}
     assert finished.outcome.blocked == []
     assert {s for _, _, s in survey(finished.study, finished.lake)} == {State.CURRENT}
-    for name in TABLES.keys() - {"variance_partition", "attempts"}:
+    for name in TABLES.keys() - {"attempts"}:
         assert finished.lake.read(name).height, f"table {name} is empty"
 
 
@@ -57,6 +57,15 @@ def test_similarity_analysis_agrees(finished: Finished) -> None:
     mean = dict(scores.group_by("model").agg(pl.col("rho").mean()).iter_rows())
     assert mean["planted"] > 0.05
     assert abs(mean["scrambled"]) < 0.03
+
+
+def test_the_parts_of_the_variance_are_those_of_the_models_and_the_shared_one(finished: Finished) -> None:
+    parts = finished.lake.read("variance_partition").filter(pl.col("roi") == "amygdala")
+    assert set(parts["set"]) == {"human-category+planted"}
+    assert sorted(parts["part"].unique()) == ["human-category", "human-category+planted", "planted"]
+    shared = parts.filter(pl.col("part") == "human-category+planted")["r2"]
+    alone = parts.filter(pl.col("part") == "human-category")["r2"]
+    assert shared.min() > alone.max(), "ratings are made from the planted space: they explain little of their own"  # type: ignore[operator]
 
 
 def test_the_planted_space_is_found_again(finished: Finished) -> None:
@@ -148,7 +157,7 @@ def test_a_changed_setting_of_the_scores_computes_the_scores_asked_for_and_nothi
     outcome = copy.run(Selection(subjects=frozenset({"sub-01"})))
     assert computed(outcome.computed) == {
         f"{table} {model}|sub-01": 1 for table in ("encoding_scores", "rsa_scores") for model in copy.study.model_names
-    }
+    } | {"variance_partition sub-01": 1}
 
 
 def test_new_questions_lead_to_the_missing_answers_only(copy: Finished) -> None:
@@ -192,7 +201,7 @@ def test_shuffled_files_give_the_same_content(written: Path, finished: Finished,
         order = rows[::-1] if name != "captions.csv" else captions_reversed_by_clip(rows)
         path.write_text("\n".join([head, *order]) + "\n")
     shuffled = Finished(tmp_path / "study", finished.outcome)
-    assert shuffled.run(Selection(frozenset({"embeddings"}), frozenset({"human-category"}))).failed == {}
+    assert shuffled.run(Selection(frozenset({"embeddings", "captions"}), frozenset({"human-category"}))).failed == {}
     one, two = Ledger(finished.lake), Ledger(shuffled.lake)
     for table in ("videos", "captions", "ratings", "triplets"):
         assert one.data_version(table, {}) == two.data_version(table, {}), table

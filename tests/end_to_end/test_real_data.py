@@ -48,7 +48,7 @@ def test_the_2180_clips_are_read_and_every_row_of_the_files_is_accounted_for(jud
 
 
 def test_category_and_dimension_choices_agree_as_often_as_published(judged: Finished) -> None:
-    found = query(judged.lake, sql.read("agreement"))
+    found = query(judged.lake, judged.study, sql.read("agreement"))
     pair = (pl.col("model_a") == "human-category") & (pl.col("model_b") == "human-dimension")
     assert found.filter(pair)["agreement"].item() == pytest.approx(0.53, abs=0.01)
 

@@ -10,7 +10,7 @@ import pytest
 from affectlake.tables import VIDEOS
 from assets.recipes import RECIPES, RESPONSES
 from resources.lake import Lake, data_version
-from resources.provenance import Ledger, Recipe, Stamp, code_version, fingerprint, record, upstream_keys
+from resources.provenance import Ledger, Recipe, Stamp, _with_imports, fingerprint, record, upstream_keys
 from resources.study import Study, load_study
 
 STUDY = """
@@ -58,12 +58,38 @@ def test_nothing_can_be_computed_before_its_inputs(study: Study, lake: Lake) -> 
 
 
 def test_only_the_content_of_an_input_makes_stale(study: Study, lake: Lake) -> None:
-    compute(lake, "videos", {}, "one")
-    first = fingerprint(RESPONSES, {"subject": "s1"}, study, Ledger(lake))
-    compute(lake, "videos", {}, "one")
-    assert fingerprint(RESPONSES, {"subject": "s1"}, study, Ledger(lake)) == first
-    compute(lake, "videos", {}, "two")
-    assert fingerprint(RESPONSES, {"subject": "s1"}, study, Ledger(lake)) != first
+    recipe, key = named("judgments"), {"model": "a"}
+    for table in ("videos", "ratings", "triplets"):
+        compute(lake, table, {}, "one")
+    first = fingerprint(recipe, key, study, Ledger(lake))
+    compute(lake, "ratings", {}, "one")
+    assert fingerprint(recipe, key, study, Ledger(lake)) == first
+    compute(lake, "ratings", {}, "two")
+    assert fingerprint(recipe, key, study, Ledger(lake)) != first
+
+
+def clips(**columns: object) -> pl.DataFrame:
+    row = {**dict.fromkeys(VIDEOS.schema), "video_id": "v", "item": 0, "status": "present", **columns}
+    return pl.DataFrame([row], schema=VIDEOS.schema)
+
+
+def test_what_is_known_of_a_clips_file_makes_its_frames_stale_and_nothing_else(study: Study, lake: Lake) -> None:
+    def both() -> tuple[str | None, str | None]:
+        ledger = Ledger(lake)
+        return fingerprint(named("frames"), {}, study, ledger), fingerprint(RESPONSES, {"subject": "s1"}, study, ledger)
+
+    states = []
+    for n, columns in enumerate(({"sha256": "1"}, {"sha256": "2"}, {"sha256": "2", "status": "left"})):
+        lake.overwrite("videos", clips(**columns))
+        compute(lake, "videos", {}, str(n))
+        states.append(both())
+    assert states[0][0] != states[1][0]
+    assert states[0][1] == states[1][1]
+    assert states[1][1] != states[2][1]
+
+
+def named(name: str) -> Recipe:
+    return next(r for r in RECIPES if r.name == name)
 
 
 def test_a_changed_file_makes_its_own_subject_stale(study: Study, lake: Lake, tmp_path: Path) -> None:
@@ -120,8 +146,26 @@ def test_comments_and_docstrings_are_not_code(tmp_path: Path, monkeypatch: pytes
     assert trees["plain"] != trees["other"]
 
 
-def test_code_includes_what_it_imports() -> None:
-    assert code_version(("affectlake.encoding",)) != code_version(("affectlake.statistics",))
+@pytest.mark.parametrize(
+    ("recipe", "modules"),
+    [
+        ("judgments", {"assets._judging", "resources.agents.text", "affectlake.triplets", "affectlake._plan"}),
+        ("embeddings", {"assets._items", "affectlake.judged", "affectlake.scales", "affectlake.spose"}),
+        ("responses", {"affectlake.timeseries", "affectlake._bold", "affectlake.formats.bids"}),
+        ("encoding_scores", {"affectlake.judged", "affectlake.brainframes", "affectlake._ridge"}),
+        ("rsa_scores", {"affectlake.rsa", "affectlake.similarity"}),
+    ],
+)
+def test_whatever_decides_a_result_is_part_of_its_code(recipe: str, modules: set[str]) -> None:
+    assert modules <= set(_with_imports(named(recipe).code))
+
+
+def test_a_list_of_items_is_part_of_what_scores_are_made_from(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY + "items: chosen.txt\n")
+    chosen = load_study(tmp_path / "study.yaml")
+    for name in ("embeddings", "encoding_scores", "rsa_scores"):
+        files = named(name).files(chosen, {"model": "a", "subject": "s1"})
+        assert (tmp_path / "chosen.txt").resolve() in set(files)
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.name)

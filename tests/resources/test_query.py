@@ -11,7 +11,22 @@ import sql
 from affectlake.errors import LakeError
 from affectlake.tables import ENCODING_SCORES
 from resources.lake import Lake
-from resources.query import query
+from resources.query import query as query_study
+from resources.study import Study
+
+STUDY = Study.model_validate(
+    {
+        "name": "mine",
+        "stimuli": {"manifest": "videos.csv"},
+        "ratings": {"file": "ratings.csv"},
+        "models": [{"name": "m", "agent": "ratings", "scale": "category"}],
+        "brain": {"format": "bids", "root": "d", "subjects": ["s1", "s2"], "atlas": {"file": "a", "labels": "l"}},
+    }
+)
+
+
+def query(lake: Lake, statement: str, parameters: list[str] | None = None, time_limit_s: float = 60) -> pl.DataFrame:
+    return query_study(lake, STUDY, statement, parameters, time_limit_s=time_limit_s)
 
 
 def region(subject: str, model: str, roi: str, r: float | None, q: float | None) -> dict[str, object]:
@@ -37,6 +52,16 @@ def test_the_leaderboard_counts_subjects_that_were_scored_and_not_the_others(lak
     assert found[0][2] == pytest.approx(0.3)
     assert found[0][3] == 2
     assert found[1] == ("motor", 0, None, 0)
+
+
+def test_models_and_subjects_that_left_the_study_are_not_shown_by_the_named_queries(lake: Lake) -> None:
+    for subject, model in (("s1", "gone"), ("gone", "m")):
+        frame = pl.DataFrame([region(subject, model, "amygdala", 0.9, 0.01)], schema=ENCODING_SCORES.schema)
+        lake.overwrite("encoding_scores", frame, {"subject": subject, "model": model})
+    found = query(lake, sql.read("leaderboard"))
+    assert found["model"].unique().to_list() == ["m"]
+    assert found["highest_r"].max() == 0.4
+    assert query(lake, "SELECT count(DISTINCT model) FROM encoding_scores").item() == 2
 
 
 @pytest.mark.parametrize("name", sql.names())
