@@ -152,14 +152,41 @@ class Choice:
 
 def choose(problem: Problem) -> Choice:
     """Choose penalty and band weights of each target in each outer fold."""
-    import torch
-
     folds, targets = problem.folds, problem.responses.shape[1]
     best = np.full((folds, targets), np.inf, dtype=np.float32)
     alpha = np.full((folds, targets), problem.alphas[0])
     candidate = np.zeros((folds, targets), dtype=np.intp)
     if problem.alphas.size == 1 and len(problem.candidates) == 1:
         return Choice(alpha, candidate)
+    for c, f, block, errors in inner_errors(problem):
+        error, index = (t.cpu().numpy() for t in errors.min(0))
+        better = error < best[f, block.columns]
+        chosen = block.columns[better]
+        best[f, chosen] = error[better]
+        alpha[f, chosen] = problem.alphas[index[better]]
+        candidate[f, chosen] = c
+    return Choice(alpha, candidate)
+
+
+def choose_together(problem: Problem, pools: Index) -> Choice:
+    """Choose one penalty (and band weights) for all targets of a pool: intp[v], 0, 1, ...
+
+    Every target counts alike, whatever its units: errors are in units of its variance.
+    """
+    n = int(pools.max()) + 1
+    totals = np.zeros((problem.folds, len(problem.candidates), problem.alphas.size, n))
+    for c, f, block, errors in inner_errors(problem):
+        for a, row in enumerate(errors.cpu().numpy()):
+            totals[f, c, a] += np.bincount(pools[block.columns], weights=row, minlength=n)
+    best = totals.reshape(problem.folds, -1, n).argmin(1)[:, pools]
+    candidate, index = np.divmod(best, problem.alphas.size)
+    return Choice(problem.alphas[index], candidate)
+
+
+def inner_errors(problem: Problem) -> Iterator[tuple[int, int, Block, Tensor]]:
+    """Yield candidate, outer fold, block of targets and their inner error under each penalty: float32[a, b]."""
+    import torch
+
     alphas = torch.as_tensor(problem.alphas, device=problem.device)
     for c in range(len(problem.candidates)):
         designs = problem.designs(c)
@@ -172,14 +199,8 @@ def choose(problem: Problem) -> Choice:
             for f, (design, selection) in enumerate(zip(designs, selections, strict=True)):
                 if cross is None or not problem.shared:
                     cross = design.base.cross(block.values)
-                error, index = (t.cpu().numpy() for t in selection.errors(cross, block.values).min(0))
-                better = error < best[f, block.columns]
-                chosen = block.columns[better]
-                best[f, chosen] = error[better]
-                alpha[f, chosen] = problem.alphas[index[better]]
-                candidate[f, chosen] = c
+                yield c, f, block, selection.errors(cross, block.values)
         problem.steps.add()
-    return Choice(alpha, candidate)
 
 
 class Fit:

@@ -93,6 +93,17 @@ def group_members(name: str, group: npt.ArrayLike, targets: int) -> npt.NDArray[
     return members.astype(np.intp)
 
 
+def pools_of(together: npt.ArrayLike, targets: int) -> npt.NDArray[np.intp]:
+    """Number of each target's pool, from any labels."""
+    labels = np.asarray(together)
+    if labels.shape != (targets,):
+        raise InputError(
+            f"has shape {labels.shape}, one label for each of the {targets} targets is needed",
+            where="cross_validate, together",
+        )
+    return np.unique(labels, return_inverse=True)[1].astype(np.intp)
+
+
 def group_shares(members: Mapping[str, npt.NDArray[np.intp]], targets: int) -> Float:
     """Share of each target in each group's mean: float64[v, groups]."""
     shares = np.zeros((targets, len(members)))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlake._encoding_bands import band_candidates
-from affectlake._encoding_engine import Choice, Problem, choose, evaluate
+from affectlake._encoding_engine import Choice, Problem, choose, choose_together, evaluate
 from affectlake._encoding_inputs import (
     ALPHAS,
     Progress,
@@ -25,6 +25,7 @@ from affectlake._encoding_inputs import (
     group_members,
     group_shares,
     penalties_of,
+    pools_of,
     responses_matrix,
     same_rows,
 )
@@ -123,6 +124,7 @@ def cross_validate(
     alphas: npt.ArrayLike = ALPHAS,
     bands: npt.ArrayLike | None = None,
     candidates: int = 50,
+    together: npt.ArrayLike | None = None,
     exclusive: npt.ArrayLike | None = None,
     trials: npt.ArrayLike | None = None,
     gap: int = 0,
@@ -158,6 +160,9 @@ def cross_validate(
         Band of each feature: banded ridge, by random search over the simplex of band weights.
     candidates : int
         Band weights tried: all bands alike, each band alone, the rest drawn. Each costs as much as ordinary ridge.
+    together : int or str[v], optional
+        Targets of one label share their penalty (and band weights): the one with the least error over all of them, each
+        in units of its variance. Without it every target has its own.
     exclusive : int or str[n], optional
         Stimulus of each row. No stimulus may stand on both sides of an outer or inner split: rows that would are
         dropped from the training side (never from the held-out side) and counted in ``dropped``.
@@ -211,15 +216,17 @@ def cross_validate(
     members = {name: group_members(name, group, Y.shape[1]) for name, group in (groups or {}).items()}
     nested = penalties.size > 1 or len(weights) > 1
     plan = make_plan(X, Y, runs, folds=folds, gap=gap, exclusive=exclusive, trials=trials, nested=nested)
+    pools = None if together is None else pools_of(together, Y.shape[1])
     total = len(weights) + 1 + null
     problem = Problem(X[plan.order], Y, plan, penalties, codes, weights, resolve_device(device), Steps(progress, total))
-    return _run(problem, names if bands is not None else None, members, null, seed, predicted)
+    return _run(problem, names if bands is not None else None, members, pools, null, seed, predicted)
 
 
 def _run(
     problem: Problem,
     bands: npt.NDArray[np.generic] | None,
     members: dict[str, npt.NDArray[np.intp]],
+    pools: npt.NDArray[np.intp] | None,
     null: int,
     seed: int,
     predicted: bool,
@@ -227,7 +234,7 @@ def _run(
     plan = problem.plan
     work = problem.features.size * problem.responses.shape[1] * (problem.folds**2 * len(problem.candidates) + null)
     with own_threads(work):
-        choice = choose(problem)
+        choice = choose(problem) if pools is None else choose_together(problem, pools)
         scores = evaluate(problem, choice, predicted=predicted)
         rows = np.array([s.held.size for s in plan.outer])
         r, r2 = (np.average(x, axis=0, weights=rows).astype(np.float32) for x in (scores.r_by_fold, scores.r2_by_fold))

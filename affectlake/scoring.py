@@ -97,6 +97,24 @@ class Scene:
         names = self.voxels["rois"].explode().drop_nulls().unique().sort()
         return {roi: found.get(roi, np.zeros(0, np.int64)) for roi in names}
 
+    def sharing(self, scope: str) -> npt.NDArray[np.str_] | None:
+        """Tell which voxels share a penalty.
+
+        Parameters
+        ----------
+        scope : str
+            ``target`` (none do), ``roi`` (those of the same regions) or ``shared`` (all do).
+
+        Returns
+        -------
+        str[v] or None
+            Label of each column of ``responses``; None where nothing is shared.
+        """
+        if scope == "target":
+            return None
+        rois = self.voxels.filter(pl.col("status") == "used")["rois"].list.sort().list.join(";")
+        return np.array(rois.to_list() if scope == "roi" else [""] * rois.len())
+
 
 def region_rows(scene: Scene, regions: Regions, found: Encoding | None) -> pl.DataFrame:
     """Rows of the table ``encoding_scores`` without subject, model and stamps; unscored regions have nulls."""
@@ -118,6 +136,7 @@ def region_rows(scene: Scene, regions: Regions, found: Encoding | None) -> pl.Da
                 "n_constant_prediction": int(found.constant_prediction[columns].sum()),
                 "mean_r": float(found.r[columns].mean(dtype=np.float64)),
                 "median_r": float(np.median(found.r[columns])),
+                "mean_r2": float(found.r2[columns].mean(dtype=np.float64)),
                 "share_significant": None if voxel_q is None else float((voxel_q[columns] < SIGNIFICANT_Q).mean()),
                 "p": found.group_p.get(roi),
             }

@@ -511,6 +511,9 @@ ENCODING_SCORES = Table(
         Column("n_constant_prediction", pl.Int32, "scored voxels with a constant prediction in a fold (r = 0)"),
         Column("mean_r", pl.Float64, "mean over voxels of the cross-validated Pearson r", nullable=True),
         Column("median_r", pl.Float64, "median over voxels", nullable=True),
+        Column(
+            "mean_r2", pl.Float64, "mean over voxels of R2 within folds; below 0: worse than the mean", nullable=True
+        ),
         Column("share_significant", pl.Float64, "share of voxels with q < .05", nullable=True),
         Column("p", pl.Float64, "permutation p of the region's mean r, one-sided", nullable=True),
         Column("q", pl.Float64, "BH-FDR over the regions of this subject and model", nullable=True),

@@ -46,6 +46,7 @@ def encoding_scores(
                 folds=settings.folds,
                 gap=settings.gap,
                 alphas=np.asarray(settings.alpha_grid),
+                together=scene.sharing(settings.alpha),
                 exclusive=scene.presentations["video_id"].to_numpy(),
                 trials=scene.presentations["trial"].to_numpy(),
                 null=settings.null,

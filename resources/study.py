@@ -236,6 +236,8 @@ class Encoding(Settings):
     gap: int = Field(0, ge=0)
     """Presentations left out of training on each side of the held-out block, where a subject has one run only."""
     alphas: LogSpace | tuple[float, ...] = LogSpace(logspace=(-1, 6, 20))
+    alpha: Literal["target", "roi", "shared"] = "target"
+    """Who shares a penalty: no one, the voxels of one region (of one set of regions, where they overlap), or all."""
     null: int = Field(1000, ge=0)
     seed: int = 0
 

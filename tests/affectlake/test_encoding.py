@@ -348,3 +348,31 @@ def test_cuda_gives_the_same_scores_or_says_that_it_is_not_there():
     with pytest.raises(DeviceError, match="CUDA"):
         cross_validate(x, y, runs, device="cuda")
     pytest.skip("no CUDA device: only the refusal was tested")
+
+
+def test_targets_of_one_label_share_the_penalty_that_is_best_for_all_of_them():
+    rng = np.random.default_rng(5)
+    x, runs = rng.normal(size=(120, 8)), np.repeat(np.arange(6), 20)
+    noise = np.r_[0.3, 0.3, 30, 30, 1, 1]
+    y = (x @ rng.normal(size=(8, 6)) + noise * rng.normal(size=(120, 6))).astype(np.float32)
+    y[:, 1] *= 1000
+    alphas, labels = [0.1, 10.0, 1000.0], np.array(["a", "a", "b", "b", "a", "b"])
+    found = cross_validate(x, y, runs, folds=6, alphas=alphas, together=labels)
+    z = (y - y.mean(0)) / y.std(0)
+    for held in range(6):
+        errors = np.zeros((3, 6))
+        for inner in set(range(6)) - {held}:
+            keep = (runs != held) & (runs != inner)
+            scale = StandardScaler().fit(x[runs != held])
+            for a, alpha in enumerate(alphas):
+                model = Ridge(alpha).fit(scale.transform(x[keep]), z[keep])
+                wrong = z[runs == inner] - model.predict(scale.transform(x[runs == inner]))
+                errors[a] += (wrong**2).mean(0)
+        for label in "ab":
+            best = alphas[int(errors[:, labels == label].sum(1).argmin())]
+            assert set(found.alpha[held, labels == label]) == {best}
+    alone = cross_validate(x, y, runs, folds=6, alphas=alphas, together=np.arange(6))
+    np.testing.assert_array_equal(alone.alpha, cross_validate(x, y, runs, folds=6, alphas=alphas).alpha)
+    assert len(np.unique(found.alpha)) > 1
+    with pytest.raises(InputError, match="together: has shape"):
+        cross_validate(x, y, runs, together=labels[:3])

@@ -114,3 +114,12 @@ def test_q_is_adjusted_within_each_family_and_null_where_there_is_no_p() -> None
     np.testing.assert_allclose(found["q"].gather([0, 4]), false_discovery_control([0.01, 0.04]))
     np.testing.assert_allclose(found["q"].gather([1, 3]), false_discovery_control([0.2, 0.03]))
     assert with_q(frame.clear())["q"].dtype == pl.Float64
+
+
+@pytest.mark.parametrize(
+    ("scope", "labels"),
+    [("target", None), ("roi", ["amygdala", "amygdala;insula", "insula", ""]), ("shared", ["", "", "", ""])],
+)
+def test_penalties_are_shared_by_the_usable_voxels_of_the_same_regions(scope: str, labels: list[str] | None) -> None:
+    found = scene().sharing(scope)
+    assert (None if found is None else found.tolist()) == labels

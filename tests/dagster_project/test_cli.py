@@ -91,3 +91,16 @@ def test_a_failure_is_told_with_exit_code_one_and_the_rest_is_computed(folder: P
     assert "Traceback" not in done.stderr
     rows = affectlake(folder, "query", "SELECT count(*) AS n FROM videos", "--format", "csv")
     assert rows.stdout == "n\n3\n"
+
+
+def test_a_study_of_horikawas_scans_comes_with_its_clips_and_regions(tmp_path: Path) -> None:
+    done = affectlake(tmp_path, "study", "new", str(tmp_path), "--kind", "horikawa2020")
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "videos.csv").read_text().splitlines()) == 2197
+    assert (tmp_path / "hcp_mmp_groups.yaml").is_file()
+
+
+@pytest.mark.parametrize("words", [["--kind", "alice"], ["--kind", "blank", "--data", "."]])
+def test_data_is_for_the_study_that_is_made_of_it(tmp_path: Path, words: list[str]) -> None:
+    assert affectlake(tmp_path, "study", "new", str(tmp_path / "new"), *words).returncode == 2
+    assert not (tmp_path / "new").exists()

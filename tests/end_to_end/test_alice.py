@@ -36,7 +36,7 @@ def check(study: Finished) -> pl.DataFrame:
     assert set(dead["n_scored"]) == {0}
     assert dead["mean_r"].null_count() == dead.height == 12, "six regions and two models are reported, not scored"
     assert set(alive["n_scored"]) == {1}
-    assert alive["mean_r"].null_count() == 0
+    assert alive["mean_r"].null_count() == alive["mean_r2"].null_count() == 0
     assert set(alive["n_stimuli"]) == {59}
     left_out = study.lake.read("exclusions").filter(stage="responses", partition=DEAD)
     assert left_out.select("reason", "what").sort("what")["reason"].to_list() == ["constant_region"] * 6
