@@ -58,6 +58,8 @@ class Service:
     seed: int = 0
     sampled: bool = False
     """True: the label is drawn from the persona's probabilities; False: the most probable one."""
+    outage: range = range(0)
+    """Requests, counted from the first, that all meet a 500."""
     remember: bool = True
     seen: list[Seen] = field(default_factory=list)
     in_flight: int = 0
@@ -78,6 +80,8 @@ class Service:
         return int.from_bytes(digest[:7], "big") / 2**56
 
     def fault_of(self, key: str) -> str | None:
+        if len(self.seen) in self.outage:
+            return "500"
         if not self.faults:
             return None
         number, self._asked[key] = self._asked[key], self._asked[key] + 1

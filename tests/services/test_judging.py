@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -150,6 +151,16 @@ def test_a_service_that_never_works_writes_nothing_off(bench: Start) -> None:
         assert not found.attempts["final"].any(), "it may be asked again when the service works"
 
 
+def test_an_outage_costs_no_question_its_answer(bench: Start) -> None:
+    here = bench(outage=range(50, 850))
+    agent = here.agent(patience=replace(QUICK, silence_s=60))
+    questions = here.questions(agent, 200)
+    found, problem = collect(agent, questions)
+    assert problem is None
+    assert found.judgments.height == questions.height
+    assert found.attempts.height == 800
+
+
 def test_a_judge_that_only_talks_ends_the_run_before_it_costs_a_fortune(bench: Start) -> None:
     here = bench(faults={"prose": 1.0})
     agent = here.agent()
@@ -212,7 +223,7 @@ def test_fewer_requests_are_in_flight_after_a_rate_limit(bench: Start) -> None:
 
 def test_a_slow_answer_is_given_up_in_bounded_time(bench: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     here = bench(latency_s=30)
-    agent = here.agent("chat", Patience(service=2, pause_s=0.01))
+    agent = here.agent("chat", Patience(service=2, pause_s=0.01, silence_s=0.5))
     monkeypatch.setattr(agent, "profile", agent.profile.model_copy(update={"timeout_s": 0.2}))
     found, problem = collect(agent, here.questions(agent, 5))
     assert isinstance(problem, AgentError)

@@ -8,6 +8,7 @@ shown that it works: a wrong setting must not write off a study.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ class Patience:
     content: int = 3
     """Answers asked for where the judge's are refusals or cannot be read."""
     service: int = 8
-    """Requests made where the service fails."""
+    """Requests made where the service fails, and answers others meanwhile."""
     pause_s: float = 0.5
     """First pause after a failure; doubles each time, and is drawn at random below that."""
     longest_pause_s: float = 30.0
@@ -141,7 +142,7 @@ class Run:
     async def _settle(self, question: Question) -> None:
         reserved = True
         try:
-            used = dict.fromkeys(Kind, 0)
+            used, failed_at = dict.fromkeys(Kind, 0), math.inf
             attempt = question.attempted
             while not self._stop.is_set():
                 started = time.monotonic()
@@ -149,7 +150,9 @@ class Run:
                 if reply is None:
                     return
                 used[reply.kind] += 1
-                pause = self._pause(reply, used)
+                if reply.kind is Kind.SERVICE:
+                    failed_at = min(failed_at, time.monotonic())
+                pause = self._pause(reply, used, failed_at)
                 self._heard(reply, started)
                 self._tell(question, reply, attempt, settled=pause is None)
                 attempt += 1
@@ -177,13 +180,14 @@ class Run:
                 self._limiter.answered()
             return reply
 
-    def _pause(self, reply: Reply, used: dict[Kind, int]) -> float | None:
+    def _pause(self, reply: Reply, used: dict[Kind, int], failed_at: float) -> float | None:
         """Seconds before the question is put again, or None where it is settled."""
         patience = self._patience
         allowed = {Kind.CONTENT: patience.content, Kind.SERVICE: patience.service}.get(reply.kind, 1)
         if reply.kind in (Kind.LIMITED, Kind.FATAL):
             return self._back_off(used[reply.kind], reply.wait_s)
-        if used[reply.kind] >= allowed:
+        # an outage is no question's fault: only a service that answered others meanwhile counts against this one
+        if used[reply.kind] >= allowed and (reply.kind is not Kind.SERVICE or self._state.heard > failed_at):
             return None
         return 0.0 if reply.kind is Kind.CONTENT else self._back_off(used[reply.kind], reply.wait_s)
 
