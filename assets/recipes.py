@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from affectlake.errors import InputError
+from resources.brains import BidsBrain
 from resources.provenance import Key, Recipe
 from resources.study import FeaturesModel, RatingsModel, ServiceModel, Study, TextModel
 
@@ -36,6 +38,21 @@ def _scans(study: Study, key: Key) -> Iterable[Path]:
     for name, path in study.subject_files(key["subject"]):
         file = study.resolve(path / key["subject"] if name == "brain.root" else path)
         yield from sorted(p for p in file.rglob("*") if p.is_file()) if file.is_dir() else (file,)
+    yield from _runs(study, key["subject"])
+
+
+def _runs(study: Study, subject: str) -> Iterable[Path]:
+    """Files of a subject's runs that lie elsewhere: events of the raw dataset above the derivatives, for one."""
+    from affectlake.formats.bids import find_runs
+
+    brain = study.brain
+    if not isinstance(brain, BidsBrain):
+        return
+    try:
+        runs = find_runs(study.resolve(brain.root), subject, space=brain.space, task=brain.task)
+    except InputError:
+        return  # told when the scans are read
+    yield from (file for run in runs for file in (run.bold, run.events, run.mask) if file is not None)
 
 
 def _model_inputs(study: Study, key: Key) -> tuple[str, ...]:

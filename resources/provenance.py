@@ -176,7 +176,7 @@ def fingerprint(recipe: Recipe, key: Key, study: Study, ledger: Ledger) -> str |
     ingredients = {
         "code": recipe.code_version,
         "settings": recipe.settings(study, key),
-        "files": sorted(file_fingerprint(f) for f in recipe.files(study, key)),
+        "files": sorted({file_fingerprint(f) for f in recipe.files(study, key)}),
         "tables": versions,
     }
     return hashlib.blake2b(json.dumps(ingredients, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()

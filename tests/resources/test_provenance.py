@@ -12,6 +12,7 @@ from assets.recipes import RECIPES, RESPONSES
 from resources.lake import Lake, data_version
 from resources.provenance import Ledger, Recipe, Stamp, _with_imports, fingerprint, record, upstream_keys
 from resources.study import Study, load_study
+from tests.affectlake._brains import noise, write_events, write_run
 
 STUDY = """
 name: mine
@@ -105,6 +106,18 @@ def test_a_changed_file_makes_its_own_subject_stale(study: Study, lake: Lake, tm
     after = both()
     assert after[0] != before[0]
     assert after[1] == before[1]
+
+
+def test_events_that_lie_beside_the_raw_scans_make_their_subject_stale(lake: Lake, tmp_path: Path) -> None:
+    compute(lake, "videos", {}, "one")
+    (tmp_path / "study.yaml").write_text(STUDY.replace("s1, s2", "sub-01"))
+    study, key = load_study(tmp_path / "study.yaml"), {"subject": "sub-01"}
+    write_run(tmp_path / "derivatives", 1, noise(8), None)
+    events = tmp_path / "sub-01" / "func" / "sub-01_task-videos_run-1_events.tsv"
+    write_events(events, [(0, 4, "v")])
+    before = fingerprint(RESPONSES, key, study, Ledger(lake))
+    write_events(events, [(0, 4, "v"), (8, 4, "w")])
+    assert fingerprint(RESPONSES, key, study, Ledger(lake)) != before
 
 
 def test_one_models_settings_do_not_make_another_stale(study: Study, lake: Lake, tmp_path: Path) -> None:
