@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -13,7 +12,6 @@ from affectlake.tables import TABLES
 from resources.io_manager import (
     Computed,
     LakeResource,
-    StudyResource,
     column_schema,
     partition_key,
     write_exclusions,
@@ -131,7 +129,3 @@ def partitions(recipe: Recipe, study: Study) -> dg.PartitionsDefinition[Any] | N
 def outs(recipe: Recipe, study: Study) -> dict[str, dg.AssetOut]:
     """The outputs of a multi-asset, one a table of the recipe."""
     return {table: dg.AssetOut(**options(recipe, table, study)) for table in recipe.outputs}
-
-
-Results = Iterator[dg.MaterializeResult[Any]]
-__all__ = ["LakeResource", "Metadata", "Results", "StudyResource", "Work", "options", "outs", "partitions"]
