@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from affectlake.errors import LakeError
 from affectlake.tables import TABLES
@@ -19,6 +20,9 @@ from resources.study import Study
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from deltalake import DeltaTable
+    from pyarrow.dataset import Dataset
 
 MEMORY_LIMIT = "4GB"
 TIME_LIMIT_S = 300.0
@@ -78,7 +82,17 @@ def _register(connection: duckdb.DuckDBPyConnection, lake: Lake, statement: str)
     for name, contract in TABLES.items():
         if name in words:
             delta = lake.open(name)
-            connection.register(name, contract.empty().to_arrow() if delta is None else delta.to_pyarrow_dataset())
+            connection.register(name, contract.empty().to_arrow() if delta is None else _dataset(delta))
+
+
+def _dataset(delta: DeltaTable) -> Dataset:
+    """A table as an Arrow dataset, into which DuckDB pushes columns and conditions.
+
+    DuckDB 2.0 writes the texts of its conditions as string views, and pyarrow compares those with nothing else.
+    """
+    known = pa.schema(delta.schema().to_arrow())
+    fields = [f.with_type(pa.string_view()) if pa.types.is_string(f.type) else f for f in known]
+    return delta.to_pyarrow_dataset(schema=pa.schema(fields))
 
 
 def _register_study(connection: duckdb.DuckDBPyConnection, study: Study) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +10,7 @@ import pytest
 
 import sql
 from affectlake.errors import LakeError
-from affectlake.tables import ENCODING_SCORES
+from affectlake.tables import ENCODING_SCORES, FRAMES, MATERIALIZATIONS
 from resources.lake import Lake
 from resources.query import query as query_study
 from resources.study import Study
@@ -72,6 +73,37 @@ def test_every_named_query_answers_on_a_lake_without_tables(tmp_path: Path, name
 def test_a_name_that_is_not_there_lists_those_that_are() -> None:
     with pytest.raises(LakeError, match="leaderboard"):
         sql.read("../secrets")
+
+
+@pytest.mark.parametrize(
+    ("condition", "n"),
+    [
+        ("roi = 'amygdala'", 2),
+        ("roi IN ('amygdala', 'motor')", 4),
+        ("roi >= 'b'", 2),
+        ("roi <> 'motor' AND subject = 's1'", 1),
+        ("subject IN ('s1', 's3')", 2),
+        ("roi LIKE 'amy%'", 2),
+        ("model = 'm' AND mean_r > 0.3", 1),
+        ("mean_r IS NULL", 2),
+        ("n_voxels BETWEEN 9 AND 10 AND coverage = 1", 4),
+        ("source_versions = '{}'", 4),
+    ],
+)
+def test_conditions_on_any_column_are_answered(lake: Lake, condition: str, n: int) -> None:
+    assert query(lake, "SELECT count(*) FROM encoding_scores WHERE " + condition).item() == n
+
+
+def test_times_and_bytes_can_be_asked_for(lake: Lake) -> None:
+    finished = datetime(2026, 1, 2, tzinfo=UTC)
+    row = ("videos", "-", "f", "d", "c", "{}", 1, 3, "r", finished)
+    lake.append("materializations", pl.DataFrame([row], schema=MATERIALIZATIONS.schema, orient="row"))
+    since = "SELECT sum(rows) FROM materializations WHERE finished_at > "
+    assert query(lake, since + "'2026-01-01'::TIMESTAMPTZ").item() == 3
+    assert query(lake, since + "'2027-01-01'::TIMESTAMPTZ").item() is None
+    jpeg = pl.DataFrame([("s", 1, 8, 0, 0.5, b"jpeg")], schema=FRAMES.schema, orient="row")
+    lake.append("frames", jpeg)
+    assert query(lake, "SELECT jpeg FROM frames WHERE media_sha256 = 's'").item() == b"jpeg"
 
 
 def test_parameters_are_bound_not_pasted(lake: Lake) -> None:
