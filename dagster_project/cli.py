@@ -9,12 +9,12 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from affectlake.errors import AffectlakeError
+from dagster_project.terminal import Format, err, open_study, out, plain, print_rows, table_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,21 +33,6 @@ app.add_typer(study_app, name="study")
 judgments_app = typer.Typer(help="Look at what judges were asked and what they said.", no_args_is_help=True)
 app.add_typer(judgments_app, name="judgments")
 
-_WIDE = 200
-"""Columns of a table that goes to a file or a pipe, which has no width of its own."""
-
-out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
-err = Console(stderr=True, soft_wrap=True)
-
-
-class Format(StrEnum):
-    """How a query's rows are printed."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-    parquet = "parquet"
-
 
 class Kind(StrEnum):
     """Study files to start from."""
@@ -64,23 +49,8 @@ def main() -> None:
     try:
         app()
     except AffectlakeError as error:
-        err.print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False)
+        err.print(f"[bold red]error:[/] {plain(str(error))}", highlight=False)
         sys.exit(1)
-
-
-def _plain(text: str) -> str:
-    """Text that rich prints as it is."""
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def _open() -> tuple[Study, Lake]:
-    from resources.lake import Lake
-    from resources.study import lake_root, load_study
-
-    study = load_study()
-    return study, Lake(lake_root(study), study.name)
 
 
 @app.command()
@@ -148,7 +118,7 @@ def study_check() -> None:
     """Read the study file and say what it holds, what is missing on disk, and what to do about it."""
     from affectlake.errors import StudyError
 
-    study, lake = _open()
+    study, lake = open_study()
     absent = [(key, study.resolve(path)) for key, path in study.files() if not study.resolve(path).exists()]
     lake.open("materializations")
     out.print(f"study {study.name}{' (SYNTHETIC)' if study.synthetic else ''}: {study.path}", highlight=False)
@@ -172,7 +142,7 @@ def run(
     from dagster_project.planning import Selection
     from dagster_project.runner import bring_up_to_date, check_tables
 
-    study, lake = _open()
+    study, lake = open_study()
     selection = Selection(frozenset(select or ()), frozenset(model or ()), frozenset(subject or ()))
     check_tables(selection.tables, study)
     for asked, known in ((selection.models, study.model_names), (selection.subjects, study.subjects)):
@@ -188,10 +158,10 @@ def run(
     _show_scores(study, lake)
     err.print(f"{len(outcome.computed)} runs; {outcome.current} of {outcome.all} partitions are current")
     for name, problem in outcome.failed.items():
-        err.print(f"[bold red]failed:[/] {_plain(name)}: {_plain(problem)}", highlight=False)
+        err.print(f"[bold red]failed:[/] {plain(name)}: {plain(problem)}", highlight=False)
     if outcome.blocked:
         shown = ", ".join(outcome.blocked[:3]) + (", ..." if len(outcome.blocked) > 3 else "")
-        err.print(f"{len(outcome.blocked)} partitions wait for what failed: {_plain(shown)}", highlight=False)
+        err.print(f"{len(outcome.blocked)} partitions wait for what failed: {plain(shown)}", highlight=False)
     if outcome.failed or outcome.blocked:
         raise typer.Exit(1)
 
@@ -207,12 +177,12 @@ def cost(
     from dagster_project.planning import Selection
     from dagster_project.runner import bring_up_to_date
 
-    study, lake = _open()
+    study, lake = open_study()
     study.model(model)
     outcome = bring_up_to_date(study, lake, Selection(frozenset({"captions", "triplets"})), err)
     for name, problem in outcome.failed.items():
         raise LakeError(f"the questions cannot be planned: {problem}", where=name)
-    _print(asking.cost_table(asking.cost(study, lake, model)), format)
+    print_rows(asking.cost_table(asking.cost(study, lake, model)), format)
 
 
 @judgments_app.command("show")
@@ -220,7 +190,7 @@ def judgments_show(triplet: Annotated[int, typer.Argument(help="A triplet_id of 
     """Print one question as its judges saw it, with all that they answered."""
     from dagster_project import asking
 
-    study, lake = _open()
+    study, lake = open_study()
     for line in asking.show(study, lake, triplet):
         out.print(line, markup=False, highlight=False)
 
@@ -237,8 +207,8 @@ def query_command(
 
     if (statement is None) == (name is None):
         raise typer.BadParameter("give either a SELECT or --name")
-    study, lake = _open()
-    _print(query(lake, study, statement if statement is not None else sql.read(str(name))), format)
+    study, lake = open_study()
+    print_rows(query(lake, study, statement if statement is not None else sql.read(str(name))), format)
 
 
 @app.command()
@@ -249,7 +219,7 @@ def ui(
     from dagster_project.runner import HOME_VARIABLE, prepare_home
     from resources.study import STUDY_VARIABLE
 
-    study, _ = _open()
+    study, _ = open_study()
     os.environ[HOME_VARIABLE] = str(prepare_home(study))
     os.environ[STUDY_VARIABLE] = str(study.path)
     workspace = Path(__file__).parent.parent / "workspace.yaml"
@@ -270,42 +240,6 @@ def doctor() -> None:
     out.print(f"{'cores':12} {os.cpu_count()}", highlight=False)
 
 
-def _print(frame: pl.DataFrame, format: Format) -> None:  # noqa: A002
-    if format is Format.csv:
-        sys.stdout.write(_flat(frame).write_csv())
-    elif format is Format.json:
-        sys.stdout.write(frame.write_json() + "\n")
-    elif format is Format.parquet:
-        frame.write_parquet(sys.stdout.buffer)
-    else:
-        out.print(_table(frame))
-
-
-def _flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Lists and structs as text, which is all that CSV can hold."""
-    import polars as pl
-
-    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
-    return frame.with_columns(pl.col(name).map_elements(str, return_dtype=pl.String) for name in nested)
-
-
-def _table(frame: pl.DataFrame, title: str | None = None) -> Any:
-    from rich.table import Table
-
-    table = Table(title=title)
-    for name, dtype in frame.schema.items():
-        table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
-    for row in frame.iter_rows():
-        table.add_row(*(_cell(value) for value in row))
-    return table
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3f}" if isinstance(value, float) else _plain(str(value))
-
-
 def _show_scores(study: Study, lake: Lake) -> None:
     """The two tables that a run ends with: how good the embeddings are, and what they predict."""
     import sql
@@ -314,11 +248,11 @@ def _show_scores(study: Study, lake: Lake) -> None:
     note = " (SYNTHETIC data)" if study.synthetic else ""
     quality = query(lake, study, sql.read("quality"))
     if quality.height:
-        out.print(_table(_short(quality), f"Embeddings of {study.name}{note}"))
+        out.print(table_of(_short(quality), f"Embeddings of {study.name}{note}"))
     scores = query(lake, study, sql.read("leaderboard"))
     if scores.height:
         title = f"Encoding of {study.name}{note}: mean r over subjects (subjects with q < .05 / scored)"
-        out.print(_table(_by_region(scores), title))
+        out.print(table_of(_by_region(scores), title))
 
 
 def _short(quality: pl.DataFrame) -> pl.DataFrame:
