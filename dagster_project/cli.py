@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from affectlake.errors import AffectlakeError
+from dagster_project import querying
 from dagster_project.terminal import Format, err, open_study, out, plain, print_rows, table_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("query")(querying.query_command)
 study_app = typer.Typer(help="Write and check study files.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
 judgments_app = typer.Typer(help="Look at what judges were asked and what they said.", no_args_is_help=True)
@@ -195,22 +197,6 @@ def judgments_show(triplet: Annotated[int, typer.Argument(help="A triplet_id of 
         out.print(line, markup=False, highlight=False)
 
 
-@app.command("query")
-def query_command(
-    statement: Annotated[str | None, typer.Argument(help="A SELECT over the tables.")] = None,
-    name: Annotated[str | None, typer.Option(help="A named query of sql/ instead.")] = None,
-    format: Annotated[Format, typer.Option(help="How to print the rows.")] = Format.table,  # noqa: A002 - the flag's name
-) -> None:
-    """Ask the tables in SQL; rows alone go to standard output."""
-    import sql
-    from resources.query import query
-
-    if (statement is None) == (name is None):
-        raise typer.BadParameter("give either a SELECT or --name")
-    study, lake = open_study()
-    print_rows(query(lake, study, statement if statement is not None else sql.read(str(name))), format)
-
-
 @app.command()
 def ui(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
@@ -249,7 +235,7 @@ def _show_scores(study: Study, lake: Lake) -> None:
     quality = query(lake, study, sql.read("quality"))
     if quality.height:
         out.print(table_of(_short(quality), f"Embeddings of {study.name}{note}"))
-    scores = query(lake, study, sql.read("leaderboard"))
+    scores = query(lake, study, sql.read("regions"))
     if scores.height:
         title = f"Encoding of {study.name}{note}: mean r over subjects (subjects with q < .05 / scored)"
         out.print(table_of(_by_region(scores), title))

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 WIDE = 200
 """Columns of a table that goes to a file or a pipe, which has no width of its own."""
 
+_NESTED = 60
+"""Characters of a list in a cell; the other formats have all of it."""
+
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, soft_wrap=True)
 
@@ -81,4 +84,7 @@ def table_of(frame: pl.DataFrame, title: str | None = None) -> Any:
 def _cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, list | dict):
+        text = str(value)
+        return plain(text if len(text) <= _NESTED else text[: _NESTED - 1] + "…")
     return f"{value:.3f}" if isinstance(value, float) else plain(str(value))

@@ -5,7 +5,6 @@ The engine can reach nothing but the registered tables: no file, no network, no 
 
 from __future__ import annotations
 
-import re
 import threading
 from typing import TYPE_CHECKING
 
@@ -15,25 +14,32 @@ import pyarrow as pa
 
 from affectlake.errors import LakeError
 from affectlake.tables import TABLES
+from resources.asof import AsOf, tables_read
 from resources.lake import Lake
 from resources.study import Study
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from deltalake import DeltaTable
     from pyarrow.dataset import Dataset
 
-MEMORY_LIMIT = "4GB"
+    Parameters = Sequence[object] | Mapping[str, object]
+
+MEMORY_BYTES = 4 * 10**9
 TIME_LIMIT_S = 300.0
+ANSWER_LIMIT = 2**30
+"""Bytes of an answer; the engine's memory limit does not count what it has handed over."""
+_BATCH_ROWS = 100_000
 
 
 def query(
     lake: Lake,
     study: Study,
     statement: str,
-    parameters: Sequence[object] | Mapping[str, object] | None = None,
+    parameters: Parameters | None = None,
     *,
+    as_of: AsOf | None = None,
     time_limit_s: float = TIME_LIMIT_S,
 ) -> pl.DataFrame:
     """Run one ``SELECT`` over the lake's tables.
@@ -48,6 +54,8 @@ def query(
         SQL in DuckDB's dialect; tables have the names of :mod:`affectlake.tables`.
     parameters : sequence or mapping, optional
         Values bound to the statement's placeholders.
+    as_of : AsOf, optional
+        Versions of the tables that are asked; the newest ones where absent.
     time_limit_s : float
         The statement is interrupted after so many seconds.
 
@@ -56,33 +64,54 @@ def query(
     LakeError
         The statement is wrong, is not a query, asks for something outside the lake, or exceeds a limit.
     """
-    connection = duckdb.connect(":memory:")
+    check_select(statement)
+    connection = connect(lake, study, tables_read(statement), as_of)
     try:
-        statements = _parse(connection, statement)
-        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise LakeError("only one SELECT is answered", remedy="The lake is written by materializing assets.")
-        _register(connection, lake, statement)
-        _register_study(connection, study)
-        _lock(connection)
         return _run(connection, statement, parameters, time_limit_s)
     finally:
         connection.close()
 
 
-def _parse(connection: duckdb.DuckDBPyConnection, statement: str) -> list[duckdb.Statement]:
+def check_select(statement: str) -> None:
+    """Refuse anything but one ``SELECT``.
+
+    Raises
+    ------
+    LakeError
+        The statement is several, another one, or none.
+    """
+    with duckdb.connect(":memory:") as connection:
+        try:
+            kinds = [s.type for s in connection.extract_statements(statement)]
+        except duckdb.Error as error:
+            raise refusal(error) from None
+        except ValueError:  # the engine has kinds of statements that its Python side has no name for
+            kinds = []
+    if kinds != [duckdb.StatementType.SELECT]:
+        raise LakeError("only one SELECT is answered", remedy="The lake is written by materializing assets.")
+
+
+def connect(lake: Lake, study: Study, tables: Iterable[str], as_of: AsOf | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection that knows ``tables`` and the study's models and subjects, and can reach nothing else.
+
+    Raises
+    ------
+    LakeError
+        A table is another study's, or was not there as of then.
+    """
+    names = list(tables)
+    then = (as_of or AsOf()).for_tables(names)
+    connection = duckdb.connect(":memory:")
     try:
-        return connection.extract_statements(statement)
-    except duckdb.Error as error:
-        raise _refusal(error) from None
-
-
-def _register(connection: duckdb.DuckDBPyConnection, lake: Lake, statement: str) -> None:
-    """Make the tables known that the statement mentions."""
-    words = set(re.findall(r"\w+", statement.lower()))
-    for name, contract in TABLES.items():
-        if name in words:
-            delta = lake.open(name)
-            connection.register(name, contract.empty().to_arrow() if delta is None else _dataset(delta))
+        for name in names:
+            delta = then.open(lake, name)
+            connection.register(name, TABLES[name].empty().to_arrow() if delta is None else _dataset(delta))
+        _register_study(connection, study)
+        _lock(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _dataset(delta: DeltaTable) -> Dataset:
@@ -105,7 +134,7 @@ def _register_study(connection: duckdb.DuckDBPyConnection, study: Study) -> None
 
 def _lock(connection: duckdb.DuckDBPyConnection) -> None:
     for setting in (
-        f"SET memory_limit = '{MEMORY_LIMIT}'",
+        f"SET memory_limit = '{MEMORY_BYTES}B'",
         "SET temp_directory = ''",
         "SET python_enable_replacements = false",
         "SET enable_external_access = false",
@@ -115,24 +144,43 @@ def _lock(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _run(
-    connection: duckdb.DuckDBPyConnection,
-    statement: str,
-    parameters: Sequence[object] | Mapping[str, object] | None,
-    time_limit_s: float,
+    connection: duckdb.DuckDBPyConnection, statement: str, parameters: Parameters | None, time_limit_s: float
 ) -> pl.DataFrame:
     timer = threading.Timer(time_limit_s, connection.interrupt)
     timer.start()
     try:
-        return pl.DataFrame(connection.sql(statement, params=parameters).to_arrow_table())
+        return _fetch(connection.sql(statement, params=parameters))
     except duckdb.InterruptException:
         raise LakeError(
             f"took longer than {time_limit_s:g} s and was stopped", remedy="Ask for less at once."
         ) from None
-    except duckdb.Error as error:
-        raise _refusal(error) from None
+    except (duckdb.Error, OSError, pa.ArrowException) as error:
+        raise refusal(error) from None
     finally:
         timer.cancel()
 
 
-def _refusal(error: duckdb.Error) -> LakeError:
-    return LakeError(" ".join(str(error).split()))
+def _fetch(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+    """The whole answer, unless it is too large."""
+    reader = relation.to_arrow_reader(_BATCH_ROWS)
+    batches, size = [], 0
+    for batch in reader:
+        batches.append(batch)
+        size += batch.nbytes
+        if size > ANSWER_LIMIT:
+            raise LakeError(
+                f"the answer is larger than {ANSWER_LIMIT / 2**30:g} GB",
+                remedy="Ask for fewer rows or columns, or read the table with affectlake.open_lake().",
+            )
+    return pl.DataFrame(pa.Table.from_batches(batches, reader.schema))
+
+
+def refusal(error: Exception) -> LakeError:
+    """What the engine says, on one line; a version whose files are gone is called that."""
+    text = " ".join(str(error).split())
+    if "No such file" in text or "FileNotFound" in text:
+        return LakeError(
+            "the files of this version are gone: `affectlake maintain` removes those of old versions",
+            remedy="Ask for a newer version.",
+        )
+    return LakeError(text)

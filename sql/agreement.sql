@@ -1,8 +1,18 @@
--- How often do two models choose the same odd one out? One row a pair of models, over the questions both answered.
--- Of several answers to one question the newest counts (older wordings and stimuli stay in the table). Judgments made
--- elsewhere do not say in which order they were shown and are compared by the question alone.
--- `normalised` divides by the lower of the two noise ceilings, as nobody can agree with a judge more often than the
--- judge's own most frequent answer does; the 95 % intervals are those of a share of n answers.
+-- How often do two models choose the same odd one out?
+-- One row a pair of models, over the questions that both answered. Of several answers to one question the newest counts
+-- (older wordings and stimuli stay in the table). Judgments made elsewhere do not say in which order they were shown and
+-- are compared by the question alone.
+-- Columns:
+--   model_a          first model, in name order
+--   model_b          second model
+--   n                questions that both answered
+--   agreement        share of them with the same odd one
+--   agreement_low    95 % confidence interval of a share of n answers
+--   agreement_high   95 % confidence interval of a share of n answers
+--   normalised       agreement / the lower of the two noise ceilings: nobody can agree with a judge more often than the
+--                    judge's own most frequent answer does; empty where a ceiling is not known
+--   normalised_low   95 % confidence interval
+--   normalised_high  95 % confidence interval
 WITH newest AS (
     SELECT model, triplet_id, presented, odd
     FROM judgments

@@ -1,4 +1,14 @@
--- Which dimensions of two models mean the same? One row a matched pair, best match first.
+-- Which dimensions of two models mean the same?
+-- One row a matched pair, best match first.
+-- Columns:
+--   model_a      first model, in name order
+--   dimension_a  its dimension
+--   label_a      name of that dimension
+--   model_b      second model
+--   dimension_b  its dimension
+--   label_b      name of that dimension
+--   r            Pearson r of the two over the clips that both have
+--   n_items      how many these are
 SELECT
     l.model_a,
     l.dimension_a,

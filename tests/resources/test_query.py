@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 
 import sql
-from affectlake.errors import LakeError
 from affectlake.tables import ENCODING_SCORES, FRAMES, MATERIALIZATIONS
 from resources.lake import Lake
 from resources.query import query as query_study
@@ -47,8 +46,8 @@ def lake(tmp_path: Path) -> Lake:
     return lake
 
 
-def test_the_leaderboard_counts_subjects_that_were_scored_and_not_the_others(lake: Lake) -> None:
-    found = query(lake, sql.read("leaderboard")).select("roi", "n_subjects", "mean_r", "n_significant").rows()
+def test_a_region_counts_subjects_that_were_scored_and_not_the_others(lake: Lake) -> None:
+    found = query(lake, sql.read("regions")).select("roi", "n_subjects", "mean_r", "n_significant").rows()
     assert found[0][:2] == ("amygdala", 2)
     assert found[0][2] == pytest.approx(0.3)
     assert found[0][3] == 2
@@ -59,20 +58,11 @@ def test_models_and_subjects_that_left_the_study_are_not_shown_by_the_named_quer
     for subject, model in (("s1", "gone"), ("gone", "m")):
         frame = pl.DataFrame([region(subject, model, "amygdala", 0.9, 0.01)], schema=ENCODING_SCORES.schema)
         lake.overwrite("encoding_scores", frame, {"subject": subject, "model": model})
-    found = query(lake, sql.read("leaderboard"))
+    assert query(lake, sql.read("leaderboard")).select("model", "subject").rows() == [("m", "s1"), ("m", "s2")]
+    found = query(lake, sql.read("regions"))
     assert found["model"].unique().to_list() == ["m"]
     assert found["highest_r"].max() == 0.4
     assert query(lake, "SELECT count(DISTINCT model) FROM encoding_scores").item() == 2
-
-
-@pytest.mark.parametrize("name", sql.names())
-def test_every_named_query_answers_on_a_lake_without_tables(tmp_path: Path, name: str) -> None:
-    assert query(Lake(str(tmp_path), "mine"), sql.read(name)).height == 0
-
-
-def test_a_name_that_is_not_there_lists_those_that_are() -> None:
-    with pytest.raises(LakeError, match="leaderboard"):
-        sql.read("../secrets")
 
 
 @pytest.mark.parametrize(
@@ -110,48 +100,3 @@ def test_parameters_are_bound_not_pasted(lake: Lake) -> None:
     statement = "SELECT count(*) FROM encoding_scores WHERE subject = ?"
     assert query(lake, statement, ["s1"]).item() == 2
     assert query(lake, statement, ["s1' OR '1'='1"]).item() == 0
-
-
-HOSTILE = [
-    "SELECT * FROM read_text('{secret}')",
-    "SELECT * FROM read_csv('{secret}')",
-    "SELECT * FROM '{secret}'",
-    "SELECT * FROM glob('/*')",
-    "COPY (SELECT 1) TO '{target}'",
-    "ATTACH '{target}' AS other",
-    "INSTALL httpfs",
-    "LOAD httpfs",
-    "SET enable_external_access = true",
-    "PRAGMA database_list",
-    "CREATE TABLE t AS SELECT 1",
-    "DROP TABLE encoding_scores",
-    "SELECT 1; SELECT 2",
-    "EXPORT DATABASE '{target}'",
-    "SELECT * FROM os_environ",
-    "SELECT getenv('HOME')",
-    "not sql at all",
-    "",
-]
-
-
-@pytest.mark.parametrize("statement", HOSTILE)
-def test_hostile_sql_reads_and_writes_nothing_outside(lake: Lake, tmp_path: Path, statement: str) -> None:
-    secret, target = tmp_path / "secret.csv", tmp_path / "target"
-    secret.write_text("canary\n")
-    with pytest.raises(LakeError) as caught:
-        query(lake, statement.format(secret=secret, target=target))
-    assert "\n" not in str(caught.value)
-    assert not target.exists()
-
-
-def test_a_query_that_never_ends_is_stopped(lake: Lake) -> None:
-    endless = "SELECT count(*) FROM range(100000000000) a, range(100000000000) b WHERE a.range + b.range = 7"
-    with pytest.raises(LakeError, match="took longer"):
-        query(lake, endless, time_limit_s=0.5)
-
-
-def test_a_frame_of_the_calling_program_is_not_in_reach(lake: Lake) -> None:
-    mine = pl.DataFrame({"x": [1]})
-    with pytest.raises(LakeError):
-        query(lake, "SELECT * FROM mine")
-    assert mine.height == 1
