@@ -14,9 +14,12 @@ from resources.progress import ProgressResource
 from resources.study import DEFAULT_STUDY, Study, load_study, study_path
 
 
-def build_definitions(study: Study) -> dg.Definitions:
-    """The definitions of one study: its assets with their partitions, and the resources that they need."""
-    lake = LakeResource(study=StudyResource(path=str(study.path)))
+def build_definitions(study: Study, root: str = "") -> dg.Definitions:
+    """The definitions of one study: its assets with their partitions, and the resources that they need.
+
+    ``root`` names another lake than the study's own.
+    """
+    lake = LakeResource(study=StudyResource(path=str(study.path)), root=root)
     return dg.Definitions(
         assets=build_assets(study),
         resources={

@@ -59,7 +59,7 @@ def bring_up_to_date(study: Study, lake: Lake, selection: Selection, console: Co
     with dg.DagsterInstance.from_config(str(prepare_home(study))) as instance:
         fail_dead_runs(instance)
         _say_what_is_waited_for(instance, console)
-        launcher = _Launcher(study, instance)
+        launcher = Launcher(study, instance)
         with _bars(console) as bars:
             task = bars.add_task("looking for what is new", total=None)
             _run_stages(study, lake, selection, launcher, outcome, bars, task)
@@ -69,7 +69,7 @@ def bring_up_to_date(study: Study, lake: Lake, selection: Selection, console: Co
 
 
 def _run_stages(
-    study: Study, lake: Lake, selection: Selection, launcher: _Launcher, outcome: Outcome, bars: Progress, task: TaskID
+    study: Study, lake: Lake, selection: Selection, launcher: Launcher, outcome: Outcome, bars: Progress, task: TaskID
 ) -> None:
     for stage in stages(selection.recipes(study)):
         wanted = selection.keys(stage[0], study)
@@ -82,7 +82,7 @@ def _run_stages(
 
 
 def _run_partition(
-    stage: list[Recipe], key: Key, study: Study, lake: Lake, launcher: _Launcher, outcome: Outcome
+    stage: list[Recipe], key: Key, study: Study, lake: Lake, launcher: Launcher, outcome: Outcome
 ) -> None:
     remaining = list(stage)
     while (batch := next_batch(remaining, key, study, Ledger(lake))) is not None:
@@ -103,12 +103,12 @@ def _describe(stage: list[Recipe], key: Key) -> str:
     return f"{names} [{partition_name(key)}]" if key else names
 
 
-class _Launcher:
-    """Runs batches as Dagster runs of this process."""
+class Launcher:
+    """Runs batches as Dagster runs of this process; ``root`` names another lake than the study's own."""
 
-    def __init__(self, study: Study, instance: dg.DagsterInstance) -> None:
+    def __init__(self, study: Study, instance: dg.DagsterInstance, root: str = "") -> None:
         self.instance = instance
-        self.job = build_definitions(study).resolve_implicit_global_asset_job_def()
+        self.job = build_definitions(study, root).resolve_implicit_global_asset_job_def()
         self.tags = {_HOST_TAG: socket.gethostname(), _PROCESS_TAG: str(os.getpid())}
 
     def run(self, batch: Batch) -> dict[str, str]:
