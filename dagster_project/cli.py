@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from affectlake.errors import AffectlakeError
-from dagster_project import explaining, querying
+from dagster_project import explaining, exporting, querying
 from dagster_project.terminal import Format, err, open_study, out, plain, print_rows, table_of
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 app.command("query")(querying.query_command)
 app.command("explain")(explaining.explain_command)
+app.command("export")(exporting.export_command)
 study_app = typer.Typer(help="Write and check study files.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
 judgments_app = typer.Typer(help="Look at what judges were asked and what they said.", no_args_is_help=True)
