@@ -20,6 +20,7 @@ import polars as pl
 from affectlake import prompts
 from affectlake.errors import LakeError
 from affectlake.tables import STAMP_NAMES, TABLES, Table
+from assets._judging import agent_of
 from assets.recipes import RECIPES
 from dagster_project.planning import state
 from resources.lake import Lake
@@ -208,8 +209,10 @@ class Explainer:
         )
         lost = self.lake.scan("attempts", key).group_by("reason").agg(n=pl.len()).sort("reason").collect()
         facts: dict[str, Any] = {"judgments": versions.collect().to_dicts(), "not_accepted": dict(lost.iter_rows())}
-        if isinstance(self.study.model(key["model"]), ServiceModel):
-            facts["prompt"] = {"system": prompts.SYSTEM, "instruction": prompts.INSTRUCTION}
+        model = self.study.model(key["model"])
+        if isinstance(model, ServiceModel):
+            wording = agent_of(model, self.study, self.lake).prompt_version
+            facts["prompt"] = {"version": wording, "system": prompts.SYSTEM, "instruction": prompts.INSTRUCTION}
         return facts
 
 

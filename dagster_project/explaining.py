@@ -103,13 +103,14 @@ def _title(node: Node) -> str:
 def _grow(tree: Tree, node: Node) -> None:
     if node.seen:
         return
-    for line in _lines(node.facts):
+    for line in lines(node.facts):
         tree.add(line)
     for source in node.sources:
         _grow(tree.add(_title(source)), source)
 
 
-def _lines(facts: dict[str, Any]) -> Iterator[str]:
+def lines(facts: dict[str, Any]) -> Iterator[str]:
+    """What is known of a partition, as lines with rich's markup."""
     code = "as now" if facts["code_version"] == facts["code_now"] else f"now {facts['code_now']}"
     newest = "" if facts["newest_version"] == facts["written_as"] else f" (newest {facts['newest_version']})"
     yield f"{facts['state']}: {facts['rows']:,} rows, written as version {facts['written_as']}{newest}"
@@ -121,8 +122,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
         yield from _answers(answers)
     if facts.get("not_accepted"):
         yield f"not accepted: {', '.join(f'{n:,} {reason}' for reason, n in facts['not_accepted'].items())}"
-    for part, text in facts.get("prompt", {}).items():
-        yield f"prompt, {part}: {plain(text)}"
+    yield from _prompt(facts)
     yield from _files(facts["files"])
 
 
@@ -131,6 +131,18 @@ def _answers(found: dict[str, Any]) -> Iterator[str]:
     names = ", ".join(found["answered_by"])
     cost = f", {found['tokens_in']:,} + {found['tokens_out']:,} tokens, ${found['usd']:.2f}" if found["usd"] else ""
     yield plain(f"{said}, {found['stimulus_versions']:,} stimulus versions{', by ' + names if names else ''}{cost}")
+
+
+def _prompt(facts: dict[str, Any]) -> Iterator[str]:
+    """The wording of today, which is told by its version; that of earlier versions is not in the code any more."""
+    prompt = facts.get("prompt", {})
+    older = [
+        a["prompt_version"] for a in facts.get("judgments", ()) if prompt and a["prompt_version"] != prompt["version"]
+    ]
+    for part, text in prompt.items():
+        yield f"prompt, {part}: {plain(text)}"
+    if older:
+        yield plain(f"asked in other words than these: {', '.join(older)}")
 
 
 def _files(files: list[dict[str, Any]]) -> Iterator[str]:

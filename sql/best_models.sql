@@ -1,5 +1,6 @@
 -- Which model predicts each region best, and by how much?
--- One row a region; control models take no part. The test is the paired one of `comparisons`, over subjects.
+-- One row a region; control models take no part. The test is the paired one of `comparisons`, over subjects. The two
+-- models were chosen by the same scores, which makes the margin too large and its q too small.
 -- Columns:
 --   roi          region
 --   best         model with the highest mean r over subjects

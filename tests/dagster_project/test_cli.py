@@ -68,8 +68,39 @@ def test_a_refused_query_is_one_line_without_a_traceback(folder: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_named_queries_are_listed_with_their_questions_and_need_no_study(tmp_path: Path) -> None:
+    done = affectlake(tmp_path, "query", "--list", "--format", "json")
+    listed = {row["name"]: row for row in json.loads(done.stdout)}
+    assert listed["leaderboard"]["question"].endswith("?")
+    assert listed["roi_profile"]["parameters"] == "model"
+
+
+def test_parameters_are_bound_and_a_missing_or_unknown_name_is_one_line(folder: Path) -> None:
+    done = affectlake(
+        folder, "query", "SELECT $x AS x, $y AS y", "--param", "x=a' OR 1", "--param", "y=b=c", "--format", "csv"
+    )
+    assert (done.returncode, done.stdout) == (0, "x,y\na' OR 1,b=c\n")
+    for words, said in (
+        (("--name", "roi_profile"), "--param model=..."),
+        (("--name", "roi_profil"), "Did you mean 'roi_profile'?"),
+        (("SELECT text FROM captions", "--as-of", "2026-01-01"), "captions: has never been written"),
+        (("SELECT text FROM captions", "--as-of", "last week"), "does not know what 'last week' is"),
+    ):
+        done = affectlake(folder, "query", *words)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert said in done.stderr
+
+
 @pytest.mark.parametrize(
-    "words", [("query",), ("query", "SELECT 1", "--name", "leaderboard"), ("nonsense",), ("run", "--x")]
+    "words",
+    [
+        ("query",),
+        ("query", "SELECT 1", "--name", "leaderboard"),
+        ("nonsense",),
+        ("run", "--x"),
+        ("query", "SELECT 1", "--param", "x"),
+        ("explain", "videos", "x"),
+    ],
 )
 def test_wrong_use_is_exit_code_two(folder: Path, words: tuple[str, ...]) -> None:
     assert affectlake(folder, *words).returncode == 2
