@@ -153,8 +153,8 @@ def _read(lake: Lake, table: str, key: Key, version: int, notes: list[str]) -> p
     """A partition in a version; as it is now, with a note, where the files of that version are gone."""
     try:
         return lake.scan(table, key, version).collect().sort(TABLES[table].key)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        if "No such file" not in str(error) and not isinstance(error, FileNotFoundError):
+    except (OSError, pl.exceptions.PolarsError, LakeError) as error:
+        if "No such file" not in str(error) and not isinstance(error, FileNotFoundError | LakeError):
             raise
     note = f"version {version} of {table} cannot be read any more (vacuumed); version {lake.version(table)} is used"
     if note not in notes:

@@ -21,7 +21,7 @@ from typing import TypeVar
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from affectlake.errors import ContractError, LakeError
 from affectlake.tables import TABLES, Table
@@ -123,12 +123,20 @@ class Lake:
         Raises
         ------
         LakeError
-            The table is another study's.
+            The table is another study's, or ``version`` is not there (any more).
         """
         try:
             delta = DeltaTable(self.uri(table), version=version)
-        except TableNotFoundError:
-            return None
+        except DeltaError as error:
+            if version is not None:
+                raise LakeError(
+                    f"version {version} is not there, or not any more ({str(error).splitlines()[0]})",
+                    where=f"table {table}",
+                    remedy="Ask for a newer version; Delta forgets old ones after a month.",
+                ) from None
+            if isinstance(error, TableNotFoundError):
+                return None
+            raise
         owner = (delta.metadata().description or "").removeprefix(_LABEL).partition(":")[0]
         if owner != self.study:
             raise LakeError(

@@ -94,6 +94,18 @@ def test_a_version_whose_files_are_gone_is_told(lake: Lake) -> None:
         ask(lake, "SELECT text FROM captions", "captions=1")
 
 
+def test_a_version_that_delta_has_forgotten_is_no_empty_table(lake: Lake, tmp_path: Path) -> None:
+    for text in ("second", "third", "fourth"):
+        write(lake, text)
+    DeltaTable(lake.uri("captions")).create_checkpoint()
+    for forgotten in range(3):
+        (tmp_path / "lake" / "captions" / "_delta_log" / f"{forgotten:020d}.json").unlink()
+    assert ask(lake, "SELECT text FROM captions") == ("fourth",)
+    for version in ("0", "1", "2", "3"):
+        with pytest.raises(LakeError, match=f"version {version} is not there, or not any more"):
+            ask(lake, "SELECT text FROM captions", version)
+
+
 def test_nothing_is_written_by_looking_back(lake: Lake, tmp_path: Path) -> None:
     write(lake, "second")
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
