@@ -80,9 +80,13 @@ def test_the_tree_reads_well_and_says_what_is_as_now(finished: Finished) -> None
 )
 def test_a_wrong_question_is_one_line_that_helps(finished: Finished, words: tuple[str, ...], said: str) -> None:
     table, where = words[0], dict(word.split("=") for word in words[1:])
-    with pytest.raises(LakeError) as caught:
+
+    def look() -> None:
         recipe_of(table)
         find_row(finished.lake, table, where)
+
+    with pytest.raises(LakeError) as caught:
+        look()
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
