@@ -106,7 +106,11 @@ def options(recipe: Recipe, table: str, study: Study) -> dict[str, Any]:
     contract = TABLES[table]
     return {
         "description": contract.doc + (" SYNTHETIC data." if study.synthetic else ""),
-        "metadata": {"dagster/column_schema": column_schema(contract), "dagster/table_name": f"{study.name}.{table}"},
+        "metadata": {
+            "dagster/column_schema": column_schema(contract),
+            "dagster/table_name": f"{study.name}.{table}",
+            "report": dg.MetadataValue.path(str(study.folder / "report" / "index.html")),
+        },
         "kinds": {"deltalake", "polars"},
         "code_version": recipe.code_version,
         "tags": {"synthetic": "true"} if study.synthetic else {},
