@@ -9,6 +9,7 @@ import polars as pl
 
 from affectlake.exclusions import Exclusions
 from affectlake.tables import TABLES
+from assets._headlines import headline
 from resources.io_manager import (
     Computed,
     LakeResource,
@@ -75,7 +76,7 @@ class Work:
             asset_key=table,
             value=computed,
             data_version=dg.DataVersion(computed.content),
-            metadata={**(metadata or {}), **_counts(exclusions)},
+            metadata={**headline(table, frame), **(metadata or {}), **_counts(exclusions)},
         )
 
     def appended(

@@ -7,6 +7,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from affectlake.report import Facts, Results, pages
+from affectlake.report.site import n_pages
 from affectlake.tables import REPORT as REPORT_TABLE
 from affectlake.tables import TABLES
 from assets._work import Work
@@ -34,10 +36,8 @@ def report_folder(study: Study) -> Path:
     return study.folder / "report"
 
 
-def write_report(study: Study, lake: Lake, advance: Any = lambda done, total: None) -> pl.DataFrame:
-    """Write the report's files; returns one row a file, without the stamp."""
-    from affectlake.report import Facts, Results, pages
-    from affectlake.report.site import n_pages
+def results_of(study: Study, lake: Lake) -> Results:
+    """What a report is drawn from."""
     from resources.methods import methods_text
 
     facts = Facts(
@@ -49,7 +49,12 @@ def write_report(study: Study, lake: Lake, advance: Any = lambda done, total: No
         study.stimuli.show,
         tuple(methods_text(study, lake)),
     )
-    results = Results(facts, {table: lake.scan(table) for table in TABLES})
+    return Results(facts, {table: lake.scan(table) for table in TABLES})
+
+
+def write_report(study: Study, lake: Lake, advance: Any = lambda done, total: None) -> pl.DataFrame:
+    """Write the report's files; returns one row a file, without the stamp."""
+    results = results_of(study, lake)
     folder, rows, total = report_folder(study), [], n_pages(results)
     folder.mkdir(exist_ok=True)
     for file, title, html in pages(results):

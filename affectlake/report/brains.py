@@ -8,8 +8,8 @@ import polars as pl
 
 from affectlake.report.blocks import Cell, Figure, Fold, Section, Table, Text, cell
 from affectlake.report.charts import BLUE, INK, ORANGE, svg
-from affectlake.report.numbers import ABSENT, coefficient, interval, percent, plural, probability
-from affectlake.report.results import SIGNIFICANT, Results
+from affectlake.report.numbers import ABSENT, coefficient, count, interval, percent, plural, probability
+from affectlake.report.results import FIGURE_REGIONS, SIGNIFICANT, Results
 
 
 def leaderboard(results: Results) -> Section | None:
@@ -70,7 +70,7 @@ def matrix(results: Results, scores: pl.DataFrame, name: str = "matrix") -> Figu
     """Regions down, models across, one point a subject."""
     import altair as alt
 
-    rows = scores.drop_nulls("mean_r")
+    rows = results.drawn(scores.drop_nulls("mean_r"))
     said = [
         f"{r['model']}, {r['roi']}, {r['subject']}: r {coefficient(r['mean_r'], 3)}, q {probability(r['q'])}, "
         f"n {r['n_stimuli']} presentations"
@@ -112,14 +112,16 @@ def matrix(results: Results, scores: pl.DataFrame, name: str = "matrix") -> Figu
         .facet(facet=alt.Facet("model:N", sort=models, title=None), columns=3, spacing=20)
     )
     n = frame["subject"].n_unique()
+    shown = " to ".join(count(v) for v in dict.fromkeys((rows["n_stimuli"].min(), rows["n_stimuli"].max())))  # type: ignore[arg-type]
     several = f"{plural(n, 'subject')}, one point each; the bar is their mean. " if n > 1 else ""
     return Figure(
         name,
         "Scores of every region by every model, one point a subject",
         svg(chart, name),
         f"Mean over a region's voxels of the cross-validated Pearson r. {several}Filled discs: q < .05 by permutation "
-        "of the stimuli within runs (one-sided, BH-FDR over the regions of a subject and model). Models are in the "
-        "order of the leaderboard, regions in the order of the best model's score in them.",
+        f"of the stimuli within runs (one-sided, BH-FDR over the regions of a subject and model; n = {shown} "
+        "presentations a subject). Models are in the "
+        f"order of the leaderboard, regions in the order of the best model's score in them.{results.note_on_regions}",
     )
 
 
@@ -134,6 +136,7 @@ def _regions(results: Results, scores: pl.DataFrame) -> Table:
         "Regions by models: mean r over subjects (subjects with q < .05 / subjects scored).",
         ["region", *(f"#{m}" for m in models)],
         body,
+        searchable=len(body) > FIGURE_REGIONS,
     )
 
 
@@ -158,7 +161,7 @@ def comparisons(results: Results) -> Section | None:
     blocks = [
         *([Text(warning)] if warning else []),
         _best(results, encoding),
-        Fold(f"All {rows.height:,} comparisons", [_pairs(rows)]),
+        Fold(f"{_listed(rows)} comparisons", [_pairs(rows)]),
     ]
     return Section("comparisons", "Is one space better than another?", blocks)
 
@@ -202,7 +205,16 @@ def _tested(row: dict[str, Any], *, flip: bool) -> list[Cell]:
     ]
 
 
+_MOST = 2000
+"""Comparisons that a page lists: more would make it slow to open."""
+
+
+def _listed(rows: pl.DataFrame) -> str:
+    return f"All {rows.height:,}" if rows.height <= _MOST else f"The {_MOST:,} of {rows.height:,} with the smallest q"
+
+
 def _pairs(rows: pl.DataFrame) -> Table:
+    rows = rows if rows.height <= _MOST else rows.sort("q", nulls_last=True, maintain_order=True).head(_MOST)
     body = [
         [cell(r["roi"]), cell(r["metric"]), cell(r["model_a"]), cell(r["model_b"]), *_tested(r, flip=False)]
         for r in rows.iter_rows(named=True)
@@ -222,9 +234,12 @@ def similarity(results: Results) -> Section | None:
         return None
     import altair as alt
 
-    means = rows.group_by("roi", "model", "method").agg(
-        pl.col("rho").mean(), (pl.col("q") < SIGNIFICANT).sum().alias("k"), pl.col("rho").count().alias("n")
+    means = (
+        results.drawn(rows)
+        .group_by("roi", "model", "method")
+        .agg(pl.col("rho").mean(), (pl.col("q") < SIGNIFICANT).sum().alias("k"), pl.col("rho").count().alias("n"))
     )
+    means = means.sort("model", "roi", "method")
     said = [
         f"{r['model']}, {r['roi']}, {r['method']}: {coefficient(r['rho'], 3)}, {r['k']} of {plural(r['n'], 'subject')} "
         "with q < .05"
@@ -277,7 +292,7 @@ def diverging(bound: float) -> Any:
 
 def variance(results: Results) -> Section | None:
     """What each model of a set explains alone and what they share."""
-    rows = results.table("variance_partition")
+    rows = results.drawn(results.table("variance_partition"))
     if rows.is_empty():
         return None
     import altair as alt

@@ -92,7 +92,9 @@ def of(results: Results, model: str) -> Browser:
     chart = heatmap(results, model)
     found = sections(
         (
-            Section("map", "Map of the clips", [_map(results, space)]) if len(space.ids) > _FEWEST else None,
+            Section("map", "Map of the clips", [_map(results, space)])
+            if len(space.ids) > _FEWEST and len(space.labels) > 1
+            else None,
             Section("ratings", "Dimensions by ratings", [chart]) if chart else None,
         )
     )

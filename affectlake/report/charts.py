@@ -7,7 +7,6 @@ and the arrow keys to the marks, and reads to the user what stands in them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 FONT = "Arial, 'Liberation Sans', sans-serif"
@@ -24,27 +23,21 @@ DIVERGING = ("#762a83", "#af8dc3", "#f7f7f7", "#7fbf7b", "#1b7837")
 _ID = re.compile(r'\bid="([^"]+)"|url\((?:&quot;)?#([^)&]+)(?:&quot;)?\)|href="#([^"]+)"')
 
 
-def rules(values: Sequence[str]) -> dict[str, Any]:
-    """A scale of colours for names; the same order gives the same colours in every figure."""
-    return {"domain": list(values), "range": [COLOURS[i % len(COLOURS)] for i in range(len(values))]}
-
-
 def svg(chart: Any, name: str) -> str:
-    """A chart as SVG without a fixed place in the page; its identifiers begin with ``name``."""
+    """A chart as SVG, with identifiers that begin with ``name``, since several stand in a page, and that never vary."""
     import altair as alt
     import vl_convert
 
     with alt.data_transformers.disable_max_rows():
         spec = chart.configure(**_config()).to_dict()
     text: str = vl_convert.vegalite_to_svg(spec)
-    return _ID.sub(lambda m: _own(m, name), text)
+    numbers: dict[str, int] = {}
 
+    def own(match: re.Match[str]) -> str:
+        given = next(group for group in match.groups() if group)
+        return match.group(0).replace(given, f"{name}-{numbers.setdefault(given, len(numbers))}")
 
-def _own(match: re.Match[str], name: str) -> str:
-    """An identifier made the figure's own: several figures stand in one page."""
-    whole, (declared, used, linked) = match.group(0), match.groups()
-    given = declared or used or linked
-    return whole.replace(given, f"{name}-{given}")
+    return _ID.sub(own, text)
 
 
 def _config() -> dict[str, Any]:

@@ -88,7 +88,8 @@ def _placed(results: Results, subject: str) -> pl.DataFrame:
 
 def _painted(voxels: pl.DataFrame, means: pl.DataFrame) -> pl.DataFrame:
     """Voxels with the score of their region, or the mean of their regions."""
-    of = voxels.explode("rois").join(means.select(rois="roi", value="mean_r"), on="rois")
+    painted = means.select(rois="roi", value="mean_r")
+    of = voxels.explode("rois").join(painted, on="rois", maintain_order="left")
     return voxels.join(of.group_by("voxel").agg(pl.col("value").mean()), on="voxel")
 
 

@@ -16,6 +16,9 @@ Show = Literal["thumbnails", "captions", "ids"]
 SIGNIFICANT = 0.05
 """q below which a score is marked."""
 
+FIGURE_REGIONS = 40
+"""Regions that a figure has room for; tables hold all."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -90,6 +93,25 @@ class Results:
         means = scores.group_by("roi", "model").agg(pl.col("mean_r").mean())
         best = means.group_by("roi").agg(pl.col("mean_r").max())
         return best.sort("mean_r", "roi", descending=[True, False], nulls_last=True)["roi"].to_list()
+
+    @cached_property
+    def drawn_regions(self) -> list[str]:
+        """Regions that stand in figures: those that any model predicts best."""
+        return self.regions[:FIGURE_REGIONS]
+
+    def drawn(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Rows of the regions that stand in figures; all where nothing was scored by region."""
+        return frame.filter(pl.col("roi").is_in(self.drawn_regions)) if self.regions else frame
+
+    @property
+    def note_on_regions(self) -> str:
+        """What a figure's caption says where it does not show all regions."""
+        more = len(self.regions) - len(self.drawn_regions)
+        return (
+            f" Drawn are the {FIGURE_REGIONS} of {len(self.regions)} regions that any model predicts best."
+            if more
+            else ""
+        )
 
     @cached_property
     def with_pages(self) -> list[str]:

@@ -122,7 +122,7 @@ def _lead(results: Results) -> str:
             f"({coefficient(quality_rows['accuracy'][0], 3)}). This study has no brain responses."
         )
     mine = scores.filter(pl.col("model") == best)
-    regions = mine.group_by("roi").agg(pl.col("mean_r").mean()).sort("mean_r", descending=True)
+    regions = mine.group_by("roi").agg(pl.col("mean_r").mean()).sort(["mean_r", "roi"], descending=[True, False])
     return (
         f"Over {plural(mine['subject'].n_unique(), 'subject')} and {plural(regions.height, 'region')}, {best} predicts "
         f"the brain best (mean cross-validated r {coefficient(mine['mean_r'].mean())}), "  # type: ignore[arg-type]

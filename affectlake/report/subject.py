@@ -57,7 +57,9 @@ def _scores(results: Results, subject: str, scores: pl.DataFrame) -> Section | N
     body = [[cell(roi), *(_score(by.get((roi, m))) for m in models)] for roi in results.regions]
     n = int(scores["n_stimuli"].max())  # type: ignore[arg-type]
     table = Table(
-        f"Mean r of every region and model for {subject}, with q in brackets; n = {count(n)} presentations.",
+        f"Mean r of every region and model for {subject}, with q in brackets and * for q < .05; n = "
+        f"{count(n)} presentations."
+        " Permutation, one-sided, BH-FDR over regions.",
         ["region", *(f"#{m}" for m in models)],
         body,
     )
@@ -73,7 +75,7 @@ def _score(row: dict[str, Any] | None) -> Any:
 
 def _distributions(results: Results, subject: str, scores: pl.DataFrame) -> Section | None:
     voxels = results.lazy("voxels").filter(pl.col("subject") == subject).select("voxel", "rois").collect()
-    placed = scores.join(voxels.explode("rois").drop_nulls("rois"), on="voxel")
+    placed = scores.join(voxels.explode("rois").drop_nulls("rois"), on="voxel", maintain_order="left")
     spread = placed.group_by("model", roi="rois").agg(
         *(
             pl.col("r").quantile(q, "linear").cast(pl.Float64).alias(f"q{round(100 * q)}")
@@ -81,6 +83,7 @@ def _distributions(results: Results, subject: str, scores: pl.DataFrame) -> Sect
         ),
         pl.len().alias("n"),
     )
+    spread = results.drawn(spread.sort("model", "roi"))
     if spread.is_empty() or int(spread["n"].max()) < 2:  # type: ignore[arg-type]
         return None
     import altair as alt
@@ -115,6 +118,7 @@ def _distributions(results: Results, subject: str, scores: pl.DataFrame) -> Sect
 
 def _runs(results: Results, subject: str) -> Section | None:
     rows = results.lazy("run_scores").filter(pl.col("subject") == subject).collect().sort("model", "roi", "run")
+    rows = results.drawn(rows)
     if rows.is_empty():
         return None
     import altair as alt

@@ -68,7 +68,7 @@
     if (table.dataset.search !== undefined) searchBox(table.parentElement, [...body.rows], "Search the rows");
   }
 
-  function searchBox(before, items, name, changed) {
+  function searchBox(before, items, name) {
     const box = document.createElement("div"), label = document.createElement("label");
     const input = document.createElement("input"), said = document.createElement("output");
     box.className = "search";
@@ -82,13 +82,13 @@
       let n = 0;
       items.forEach((item, i) => {
         const found = words.every((w) => texts[i].includes(w));
-        item.hidden = !found;
+        if (item.hidden === found) item.hidden = !found;
         n += found;
       });
       said.textContent = words.length ? `${n.toLocaleString("en")} of ${items.length.toLocaleString("en")}` : "";
-      if (changed) changed(words.length > 0);
     };
-    input.addEventListener("input", search);
+    let waiting;
+    input.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(search, 120); });
     return { input, search };
   }
 
@@ -128,7 +128,7 @@
   }
 
   function rose(data, row) {
-    const NS = "http://www.w3.org/2000/svg", weights = data.weights[row], n = weights.length, size = 520, middle = size / 2;
+    const NS = "http://www.w3.org/2000/svg", weights = data.weights[row], n = weights.length, width = 640, height = 340, cx = width / 2, cy = height / 2;
     const make = (name, attributes) => {
       const element = document.createElementNS(NS, name);
       for (const [k, v] of Object.entries(attributes)) element.setAttribute(k, v);
@@ -136,23 +136,23 @@
     };
     const figure = document.createElement("figure"), caption = document.createElement("figcaption");
     figure.className = "rose";
-    const svg = make("svg", { viewBox: `0 0 ${size} ${size}`, width: size, role: "img" });
+    const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, width, role: "img" });
     const reach = 140;
-    for (const share of [0.5, 1]) svg.append(make("circle", { cx: middle, cy: middle, r: reach * Math.sqrt(share), fill: "none", stroke: "#d8dee4" }));
+    for (const share of [0.5, 1]) svg.append(make("circle", { cx, cy, r: reach * Math.sqrt(share), fill: "none", stroke: "#d8dee4" }));
     const said = [];
     weights.forEach((weight, d) => {
       const share = Math.max(0, weight) / (data.largest[d] || 1), r = reach * Math.sqrt(Math.min(share, 1));
       const from = 2 * Math.PI * d / n - Math.PI / 2, to = 2 * Math.PI * (d + 1) / n - Math.PI / 2;
-      const point = (angle, radius) => `${(middle + radius * Math.cos(angle)).toFixed(1)} ${(middle + radius * Math.sin(angle)).toFixed(1)}`;
+      const point = (angle, radius) => `${(cx + radius * Math.cos(angle)).toFixed(1)} ${(cy + radius * Math.sin(angle)).toFixed(1)}`;
       if (r > 0.5) {
-        svg.append(make("path", { d: `M${middle} ${middle}L${point(from, r)}A${r} ${r} 0 0 1 ${point(to, r)}Z`, fill: "#0b5cad", "fill-opacity": 0.8, stroke: "#fff" }));
+        svg.append(make("path", { d: `M${cx} ${cy}L${point(from, r)}A${r} ${r} 0 0 1 ${point(to, r)}Z`, fill: "#0b5cad", "fill-opacity": 0.8, stroke: "#fff" }));
       }
       if (share < 0.15) return;
-      const angle = (from + to) / 2, x = middle + (reach + 10) * Math.cos(angle), y = middle + (reach + 10) * Math.sin(angle);
-      const text = make("text", { x, y, "font-size": 11, fill: "#1b1f24", "dominant-baseline": "middle",
+      const angle = (from + to) / 2, x = cx + (reach + 10) * Math.cos(angle), y = cy + (reach + 10) * Math.sin(angle);
+      const text = make("text", { x, y, "font-size": 12, fill: "#1b1f24", "dominant-baseline": "middle",
         "text-anchor": Math.cos(angle) > 0.15 ? "start" : Math.cos(angle) < -0.15 ? "end" : "middle" });
       const label = data.labels[d];
-      text.textContent = label.length > 20 ? label.slice(0, 19) + "\u2026" : label;
+      text.textContent = label.length > 27 ? label.slice(0, 26) + "\u2026" : label;
       svg.append(text);
       said.push(`${label} ${Math.round(100 * share)} %`);
     });
