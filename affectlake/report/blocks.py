@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+_LONG = 40
+"""Rows that a page shows at once."""
+
 
 @dataclass(frozen=True)
 class Text:
@@ -36,15 +39,17 @@ class Table:
     columns : sequence of str
         Heads; one that begins with ``#`` stands over numbers, which are set to the right.
     rows : sequence of sequence of Cell
-    searchable : bool
-        True where the table is long enough for a box to search it.
     """
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
-    searchable: bool = False
     kind: ClassVar[str] = "table"
+
+    @property
+    def long(self) -> bool:
+        """Whether it gets a box to search it and scrolls by itself."""
+        return len(self.rows) > _LONG
 
     @property
     def heads(self) -> list[tuple[str, bool]]:

@@ -134,7 +134,6 @@ def index(results: Results) -> Section:
         "Closest elsewhere: its one-to-one match in another model with the highest r over clips.",
         heads,
         body,
-        searchable=True,
     )
     return Section("index", "All dimensions", [table])
 

@@ -265,5 +265,4 @@ def _dimension_table(results: Results, rows: pl.DataFrame) -> Table:
         "Stability: r with its match in a fit on 90 % of the judgments.",
         heads,
         body,
-        searchable=True,
     )

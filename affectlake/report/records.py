@@ -139,7 +139,7 @@ def _partitions(rows: pl.DataFrame) -> Table:
         for r in rows.sort("table", "partition").iter_rows(named=True)
     ]
     heads = ("table", "partition", "#rows", "#version", "computed from", "code", "run", "finished (UTC)")
-    return Table("The newest computation of every partition.", heads, body, searchable=True)
+    return Table("The newest computation of every partition.", heads, body)
 
 
 def _sources(versions: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from affectlake.report import brains, browser, dimensions, glass, quality, records, subject
+from affectlake.report import brains, browser, contrasts, dimensions, glass, quality, records, subject
 from affectlake.report.blocks import Fold, Frame, Section, sections
 from affectlake.report.html import render
 from affectlake.report.numbers import coefficient, count, plural
@@ -81,9 +81,9 @@ def _overview(results: Results) -> tuple[str, str, str]:
         (
             brains.leaderboard(results),
             glass.regions(results),
-            brains.comparisons(results),
+            contrasts.comparisons(results),
             brains.similarity(results),
-            brains.variance(results),
+            contrasts.variance(results),
             quality.quality(results),
             quality.training(results),
             quality.reproducibility(results),
