@@ -29,7 +29,7 @@ def _models(results: Results, scores: pl.DataFrame) -> Table:
     found = scores.group_by("model").agg(
         pl.col("mean_r").mean(),
         pl.col("normalised_r").mean(),
-        pl.col("subject").n_unique().alias("n_subjects"),
+        pl.col("subject").filter(pl.col("mean_r").is_not_null()).n_unique().alias("n_subjects"),
         (pl.col("q") < SIGNIFICANT).sum().alias("n_significant"),
         tested.alias("n_tested"),
         pl.col("coverage").min(),

@@ -125,10 +125,18 @@ def _lead(results: Results) -> str:
     regions = mine.group_by("roi").agg(pl.col("mean_r").mean()).sort(["mean_r", "roi"], descending=[True, False])
     return (
         f"Over {plural(mine['subject'].n_unique(), 'subject')} and {plural(regions.height, 'region')}, {best} predicts "
-        f"the brain best (mean cross-validated r {coefficient(mine['mean_r'].mean())}), "  # type: ignore[arg-type]
+        f"the brain best{' of the models that are no controls' if results.facts.controls else ''} (mean cross-validated r {coefficient(mine['mean_r'].mean())}), "  # type: ignore[arg-type]
         f"and {regions['roi'][0]} best of all (r {coefficient(regions['mean_r'][0])}). "
-        "Whether that is more than another model's is a matter of the comparisons below."
+        f"{_controls_ahead(results, scores, best)}Whether that is more than another model's is a matter of the "
+        "comparisons below."
     )
+
+
+def _controls_ahead(results: Results, scores: pl.DataFrame, best: str) -> str:
+    """Controls that predict better than the best model of interest: the reader must know before anything else."""
+    ahead = [m for m in results.ranked[: results.ranked.index(best)] if m in results.facts.controls]
+    said = [f"{m} (r {coefficient(scores.filter(pl.col('model') == m)['mean_r'].mean())})" for m in ahead]  # type: ignore[arg-type]
+    return f"But a control predicts it better: {', '.join(said)}. " if said else ""
 
 
 def _subject(results: Results, name: str) -> tuple[str, str, str]:
