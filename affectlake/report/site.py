@@ -123,9 +123,10 @@ def _lead(results: Results) -> str:
         )
     mine = scores.filter(pl.col("model") == best)
     regions = mine.group_by("roi").agg(pl.col("mean_r").mean()).sort(["mean_r", "roi"], descending=[True, False])
+    among = " of the models that are no controls" if results.facts.controls else ""
     return (
         f"Over {plural(mine['subject'].n_unique(), 'subject')} and {plural(regions.height, 'region')}, {best} predicts "
-        f"the brain best{' of the models that are no controls' if results.facts.controls else ''} (mean cross-validated r {coefficient(mine['mean_r'].mean())}), "  # type: ignore[arg-type]
+        f"the brain best{among} (mean cross-validated r {coefficient(mine['mean_r'].mean())}), "  # type: ignore[arg-type]
         f"and {regions['roi'][0]} best of all (r {coefficient(regions['mean_r'][0])}). "
         f"{_controls_ahead(results, scores, best)}Whether that is more than another model's is a matter of the "
         "comparisons below."
