@@ -617,6 +617,20 @@ VARIANCE_PARTITION = Table(
     volatile=STAMP_NAMES,
 )
 
+REPORT = Table(
+    "report",
+    "One file of the report: a page of the site that is written beside the study.",
+    (
+        Column("file", pl.String, "name of the file in the folder `report` beside the study file"),
+        Column("title", pl.String, "what the page shows"),
+        Column("bytes", pl.Int64, "size of the file in bytes"),
+        Column("sha256", pl.String, "SHA-256 of the file, hexadecimal"),
+        *_STAMP,
+    ),
+    key=("file",),
+    volatile=STAMP_NAMES,
+)
+
 EXCLUSIONS = Table(
     "exclusions",
     "Something of the input that was not used, and why: an unknown id, a later presentation, an unusable file.",
@@ -676,6 +690,7 @@ TABLES: dict[str, Table] = {
         RSA_SCORES,
         COMPARISONS,
         VARIANCE_PARTITION,
+        REPORT,
         EXCLUSIONS,
         MATERIALIZATIONS,
     )

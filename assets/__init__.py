@@ -5,6 +5,7 @@ The functions are plain, so that a test can call them; :func:`build_assets` bind
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from assets import (
     encoding,
     judgments,
     recipes,
+    report,
     stimuli,
     triplets,
     variance,
@@ -42,6 +44,7 @@ STAGES: tuple[tuple[Recipe, str, Function, str | None], ...] = (
     (recipes.RSA, "scores", encoding.rsa_scores, None),
     (recipes.VARIANCE, "scores", variance.variance_partition, "gpu"),
     (recipes.COMPARISONS, "scores", comparisons.comparisons, None),
+    (recipes.REPORT, "report", report.report, None),
 )
 """Recipe, group in the user interface, function, and pool whose slots it needs; upstream first."""
 
@@ -75,6 +78,9 @@ def _build(recipe: Recipe, group: str, function: Function, pool: str | None, *, 
         "partitions_def": partitions(recipe, study),
         "ins": _all_of(recipe),
     }
+    handed = inspect.signature(function).parameters
+    common["deps"] = [table for table in recipe.inputs if table not in handed]
+    common["ins"] = {table: mapped for table, mapped in common["ins"].items() if table in handed}
     decorate: Callable[[Function], dg.AssetsDefinition]
     if len(recipe.outputs) == 1:
         decorate = dg.asset(name=recipe.name, **common, **options(recipe, recipe.name, study))

@@ -9,6 +9,7 @@ import polars as pl
 
 from affectlake.exclusions import Exclusions
 from affectlake.tables import TABLES
+from assets._headlines import headline
 from resources.io_manager import (
     Computed,
     LakeResource,
@@ -75,7 +76,7 @@ class Work:
             asset_key=table,
             value=computed,
             data_version=dg.DataVersion(computed.content),
-            metadata={**(metadata or {}), **_counts(exclusions)},
+            metadata={**headline(table, frame), **(metadata or {}), **_counts(exclusions)},
         )
 
     def appended(
@@ -106,7 +107,11 @@ def options(recipe: Recipe, table: str, study: Study) -> dict[str, Any]:
     contract = TABLES[table]
     return {
         "description": contract.doc + (" SYNTHETIC data." if study.synthetic else ""),
-        "metadata": {"dagster/column_schema": column_schema(contract), "dagster/table_name": f"{study.name}.{table}"},
+        "metadata": {
+            "dagster/column_schema": column_schema(contract),
+            "dagster/table_name": f"{study.name}.{table}",
+            "report": dg.MetadataValue.path(str(study.folder / "report" / "index.html")),
+        },
         "kinds": {"deltalake", "polars"},
         "code_version": recipe.code_version,
         "tags": {"synthetic": "true"} if study.synthetic else {},

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from affectlake.errors import InputError
+from affectlake.report.html import appearance
 from resources.brains import BidsBrain
+from resources.methods import versions
 from resources.provenance import Key, Recipe
 from resources.study import FeaturesModel, RatingsModel, ServiceModel, Study, TextModel
 
@@ -97,7 +99,7 @@ VIDEOS = Recipe(
     outputs=("videos",),
     inputs=(),
     code=("assets.stimuli",),
-    settings=lambda study, key: study.stimuli.model_dump(mode="json", exclude={"frames", "frame_side_px"}),
+    settings=lambda study, key: study.stimuli.model_dump(mode="json", exclude={"frames", "frame_side_px", "show"}),
     files=_media,
 )
 CAPTIONS = Recipe(
@@ -204,8 +206,7 @@ COMPARISONS = Recipe(
     applies=lambda study: study.brain is not None and len(study.models) > 1,
 )
 
-
-RECIPES: tuple[Recipe, ...] = (
+RESULTS: tuple[Recipe, ...] = (
     VIDEOS,
     CAPTIONS,
     RATINGS,
@@ -220,3 +221,27 @@ RECIPES: tuple[Recipe, ...] = (
     VARIANCE,
     COMPARISONS,
 )
+"""What the report shows."""
+
+
+def _shown(study: Study, key: Key) -> tuple[str, ...]:
+    """What the study has to show; media count only where their frames are seen."""
+    hidden = () if study.stimuli.show == "thumbnails" else FRAMES.outputs
+    return tuple(t for r in RESULTS if r.applies(study) for t in r.outputs if t not in hidden)
+
+
+REPORT = Recipe(
+    outputs=("report",),
+    inputs=tuple(t for r in RESULTS for t in r.outputs),
+    code=("assets.report", "resources.methods"),
+    settings=lambda study, key: [
+        study.model_dump(mode="json", exclude={"profiles", "prices"}),
+        appearance(),
+        versions(),
+    ],
+    uses=_shown,
+    media=True,
+)
+
+
+RECIPES: tuple[Recipe, ...] = (*RESULTS, REPORT)

@@ -144,6 +144,7 @@ def run(
     """Compute what is missing or stale, and show the scores."""
     from affectlake.errors import StudyError
     from dagster_project.planning import Selection
+    from dagster_project.reporting import current_report
     from dagster_project.runner import bring_up_to_date, check_tables
 
     study, lake = open_study()
@@ -160,6 +161,8 @@ def run(
         err.print("stopped; what was finished is kept, and running again goes on from there")
         raise typer.Exit(1) from None
     _show_scores(study, lake)
+    if (page := current_report(study, lake)) is not None:
+        out.print(f"report: {page}", highlight=False)
     err.print(f"{len(outcome.computed)} runs; {outcome.current} of {outcome.all} partitions are current")
     for name, problem in outcome.failed.items():
         err.print(f"[bold red]failed:[/] {plain(name)}: {plain(problem)}", highlight=False)
@@ -197,6 +200,26 @@ def judgments_show(triplet: Annotated[int, typer.Argument(help="A triplet_id of 
     study, lake = open_study()
     for line in asking.show(study, lake, triplet):
         out.print(line, markup=False, highlight=False)
+
+
+@app.command()
+def report() -> None:
+    """Bring the report and what it shows up to date, and print where it is."""
+    from affectlake.errors import LakeError
+    from dagster_project.planning import Selection
+    from dagster_project.reporting import current_report
+    from dagster_project.runner import bring_up_to_date
+
+    study, lake = open_study()
+    outcome = bring_up_to_date(study, lake, Selection(frozenset({"report"})), err)
+    for name, problem in outcome.failed.items():
+        err.print(f"[bold red]failed:[/] {plain(name)}: {plain(problem)}", highlight=False)
+    page = current_report(study, lake)
+    if page is None:
+        raise LakeError("there is no report yet", remedy="Nothing that it shows could be computed; see what failed.")
+    out.print(str(page), highlight=False, markup=False)
+    if outcome.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -74,7 +74,7 @@ def _run_stages(
     for stage in stages(selection.recipes(study)):
         wanted = selection.keys(stage[0], study)
         if not stage[0].dimensions and (selection.models or selection.subjects) and not selection.tables:
-            wanted = wanted if stage[0].name != "comparisons" else []
+            wanted = wanted if stage[0].name not in ("comparisons", "report") else []
         for done, key in enumerate(wanted):
             bars.update(task, description=_describe(stage, key), completed=done, total=len(wanted))
             _run_partition(stage, key, study, lake, launcher, outcome)

@@ -48,6 +48,8 @@ class Stimuli(Settings):
     """Frames sampled from each clip, evenly spaced."""
     frame_side_px: int = Field(512, ge=32, le=4096)
     """Longest side of a sampled frame in pixels; larger frames are scaled down."""
+    show: Literal["thumbnails", "captions", "ids"] = "captions"
+    """How the report may show the clips; thumbnails need ``media_root`` and the right to pass frames on."""
 
 
 class Captions(Source):

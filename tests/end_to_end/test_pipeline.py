@@ -127,6 +127,7 @@ def test_adding_a_model_computes_its_partitions_and_no_other(copy: Finished) -> 
             for subject in copy.study.subjects
         },
         "comparisons -": 1,
+        "report -": 1,
         "dimension_graph -": 1,
     }
     assert computed(outcome.computed) == wanted
