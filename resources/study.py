@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_valid
 
 from affectlake.errors import StudyError
 from resources.brains import BRAINS, Brain
+from resources.downloads import Download
 from resources.settings import IdRule, Settings
 
 SLUG = r"^[a-z0-9][a-z0-9._-]{0,62}$"
@@ -283,6 +284,8 @@ class Study(Settings):
     brain: Brain | None = None
     encoding: Encoding = Encoding()
     variance_partition: VariancePartition = VariancePartition()
+    downloads: tuple[Download, ...] = ()
+    """Files that `affectlake study fetch` brings."""
 
     _path: Path = PrivateAttr(default=Path("study.yaml"))
 
