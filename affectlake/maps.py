@@ -6,10 +6,11 @@ pictures of images (``assets``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from affectlake._nifti import make_image
 from affectlake.errors import InputError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 TOLERANCE_MM = 0.05
 """How far a voxel may lie from where the affine puts it; tables and BData files round to hundredths of a millimetre."""
+
+_PLACE = ("i", "j", "k", "x_mm", "y_mm", "z_mm")
 
 
 def volume(ijk: npt.ArrayLike, xyz_mm: npt.ArrayLike, values: npt.ArrayLike) -> nibabel.Nifti1Image:
@@ -58,6 +61,59 @@ def volume(ijk: npt.ArrayLike, xyz_mm: npt.ArrayLike, values: npt.ArrayLike) -> 
     image.header.set_xyzt_units("mm")
     made: nibabel.Nifti1Image = image
     return made
+
+
+def subject_volume(voxels: pl.DataFrame, scores: pl.DataFrame, column: str) -> nibabel.Nifti1Image:
+    """One score of one subject as an image; voxels without a score are 0.
+
+    Parameters
+    ----------
+    voxels : DataFrame
+        The subject's rows of the table ``voxels``: all of them, so that every map of a subject has the same grid.
+    scores : DataFrame
+        ``voxel`` and ``column``, one row a scored voxel, in any order.
+    column : str
+        The score.
+
+    Raises
+    ------
+    InputError
+        The voxels have no places (only regions' time series are known), or as for `volume`.
+    """
+    if not placed(voxels):
+        raise InputError(
+            "the subject's voxels have no places, so there is no map of them",
+            where="table voxels",
+            remedy="Regions' scores stand in the table encoding_scores.",
+        )
+    joined = voxels.select("voxel", *_PLACE).join(
+        scores.select("voxel", column), on="voxel", how="left", maintain_order="left"
+    )
+    ijk, xyz = joined.select("i", "j", "k").to_numpy(), joined.select("x_mm", "y_mm", "z_mm").to_numpy()
+    return volume(ijk, xyz, joined[column].fill_null(0).to_numpy())
+
+
+def upright(image: nibabel.Nifti1Image) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Turn an image so that its axes run to the right, the front and up.
+
+    Returns
+    -------
+    data : float32[x, y, z]
+    ends : float64[3, 2]
+        Outer faces of the first and the last voxel along each axis, mm; of a tilted image those of the nearest axes.
+    """
+    import nibabel
+
+    tools: Any = nibabel  # its functions have no types
+    turned = tools.as_closest_canonical(image)
+    data = np.asarray(turned.dataobj, dtype=np.float32)
+    first, last = tools.affines.apply_affine(turned.affine, [np.full(3, -0.5), np.array(data.shape) - 0.5])
+    return data, np.column_stack([first, last])
+
+
+def placed(voxels: pl.DataFrame) -> bool:
+    """True where every voxel of the table ``voxels`` has its place."""
+    return voxels.height > 0 and not any(voxels[name].null_count() for name in _PLACE)
 
 
 def affine_of(ijk: npt.ArrayLike, xyz_mm: npt.ArrayLike) -> npt.NDArray[np.float64]:

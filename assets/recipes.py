@@ -168,6 +168,13 @@ RESPONSES = Recipe(
     files=_scans,
     applies=lambda study: study.brain is not None,
 )
+CEILINGS = Recipe(
+    outputs=("noise_ceilings",),
+    inputs=("responses", "voxels"),
+    code=("assets.ceilings",),
+    settings=lambda study, key: study.subjects,
+    applies=lambda study: study.brain is not None,
+)
 ENCODING = Recipe(
     outputs=("encoding_scores", "run_scores", "voxel_scores"),
     inputs=("responses", "voxels", "embeddings", "videos", "captions"),
@@ -215,6 +222,7 @@ RECIPES: tuple[Recipe, ...] = (
     EMBEDDINGS,
     DIMENSION_GRAPH,
     RESPONSES,
+    CEILINGS,
     ENCODING,
     RSA,
     VARIANCE,
