@@ -18,11 +18,12 @@ READERS = (TextModel, ServiceModel)
 
 
 def _files(*names: str) -> Callable[[Study, Key], Iterable[Path]]:
-    """The files that the study names under these keys."""
+    """The files that the study names under these keys; of a folder of features its files."""
 
     def files(study: Study, key: Key) -> list[Path]:
         wanted = tuple(name.format(**key) for name in names)
-        return [study.resolve(path) for name, path in study.files() if name in wanted]
+        found = [study.resolve(path) for name, path in study.files() if name in wanted]
+        return [p for path in found for p in (sorted(path.glob("*.mat")) if path.is_dir() else [path])]
 
     return files
 

@@ -147,8 +147,11 @@ class FeaturesModel(ModelSettings):
     def _one_source(self) -> FeaturesModel:
         if (self.scale is None) == (self.file is None):
             raise ValueError("give either `scale` (the study's ratings) or `file` with `ids` (a feature matrix)")
-        if self.file is not None and self.ids is None:
+        named_within = self.file is not None and self.file.suffix in ("", ".mat")
+        if self.file is not None and not named_within and self.ids is None:
             raise ValueError("`file` needs `ids`: a text file with the video id of each row, one a line")
+        if named_within and self.ids is not None:
+            raise ValueError("leave `ids` out: .mat files, and folders of them, name their clips themselves")
         return self
 
 
