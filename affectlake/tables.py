@@ -533,19 +533,20 @@ ENCODING_SCORES = Table(
 
 NOISE_CEILINGS = Table(
     "noise_ceilings",
-    "How well any model could predict one region of one subject, as far as its responses can be reproduced.",
+    "How far the responses of one region of one subject can be reproduced, as a bound on a model's mean r.",
     (
         Column("subject", pl.String, "whose brain"),
         Column("roi", pl.String, "region"),
         Column(
             "source",
             pl.String,
-            "repeats: of clips in this subject; subjects: what a signal common to all subjects explains here",
+            "repeats: of clips in this subject; subjects: what a signal common to all explains here, which a model with "
+            "weights of its own for each subject can exceed",
         ),
         Column("n_stimuli", pl.Int32, "clips that it is estimated from"),
         Column("n_voxels", pl.Int32, "voxels that it is estimated from"),
         Column("agreement", pl.Float64, "correlation of two repeats, or with the mean of the others", nullable=True),
-        Column("ceiling", pl.Float64, "highest mean r of a region that a model could reach", nullable=True),
+        Column("ceiling", pl.Float64, "bound on a model's mean r; from subjects not a strict one", nullable=True),
         Column("ceiling_low", pl.Float64, "95 % confidence interval, bootstrap over clips", nullable=True),
         Column("ceiling_high", pl.Float64, "95 % confidence interval, bootstrap over clips", nullable=True),
         Column("reason", pl.String, "why there is no ceiling", nullable=True),
