@@ -540,8 +540,8 @@ NOISE_CEILINGS = Table(
         Column(
             "source",
             pl.String,
-            "repeats: of clips in this subject; subjects: what a signal common to all explains here, which a model with "
-            "weights of its own for each subject can exceed",
+            "repeats: of clips in this subject; subjects: what a signal common to all explains here, which a model "
+            "with weights of its own for each subject can exceed",
         ),
         Column("n_stimuli", pl.Int32, "clips that it is estimated from"),
         Column("n_voxels", pl.Int32, "voxels that it is estimated from"),
