@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from affectlake import _bold
-from affectlake._presented import mark_first
+from affectlake._presented import Repeats, mark_kept
 from affectlake.brainframes import SubjectData
 from affectlake.errors import InputError
 from affectlake.exclusions import Exclusions
@@ -31,12 +31,13 @@ def matrix_subject(
     *,
     source: Path,
     duplicate_of: Mapping[str, str] | None = None,
+    repeats: Repeats = "first",
 ) -> SubjectData:
     """Bring a matrix of responses into the form that every format ends in.
 
-    Presentations are taken in order of run and trial, of those of a clip and its duplicates the first is kept, and
-    responses are z-scored over each run. A voxel that is not finite in a kept presentation, or constant in a run, is
-    reported and used nowhere.
+    Presentations are taken in order of run and trial, of those of a clip and its duplicates the first is kept (or all:
+    ``repeats``), and responses are z-scored over each run. A voxel that is not finite in a kept presentation, or
+    constant in a run, is reported and used nowhere.
 
     Parameters
     ----------
@@ -52,6 +53,8 @@ def matrix_subject(
         The file, for messages and exclusions.
     duplicate_of : mapping of str to str, optional
         Clip to its canonical clip.
+    repeats : {"first", "all"}
+        Which presentations of a clip and its duplicates are kept.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def matrix_subject(
         raise InputError(f"trial {trial} stands twice in run {run}", where=str(source))
     exclusions = Exclusions()
     timed = shown.with_columns(onset_s=pl.col("trial").cast(pl.Float64))
-    kept = _not_alone(mark_first(timed, duplicate_of or {}, exclusions).filter("first"), exclusions)
+    kept = _not_alone(mark_kept(timed, duplicate_of or {}, exclusions, repeats).filter("kept"), exclusions)
     responses = np.asarray(matrix[kept["row"].to_numpy()], dtype=np.float32)
     nan = ~np.isfinite(responses).all(axis=0)
     constant = np.zeros(nan.size, dtype=bool)

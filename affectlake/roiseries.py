@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from affectlake import _bold
-from affectlake._presented import mark_first, respond
+from affectlake._presented import Repeats, mark_kept, respond
 from affectlake.brainframes import SubjectData, region_voxels, roi_frame
 from affectlake.errors import InputError
 from affectlake.exclusions import Exclusions
@@ -55,6 +55,7 @@ def read_series_subject(
     confounds: Sequence[tuple[Path, int]] = (),
     high_pass_s: float | None = None,
     duplicate_of: Mapping[str, str] | None = None,
+    repeats: Repeats = "first",
     shift_s: float = 4.0,
     rest_s: float = 0.0,
     despike: bool = False,
@@ -79,6 +80,8 @@ def read_series_subject(
         Drifts with a period longer than this are taken out, seconds.
     duplicate_of : mapping of str to str, optional
         Clip to its canonical clip.
+    repeats : {"first", "all"}
+        Which presentations of a clip and its duplicates are kept.
     shift_s, rest_s, despike
         As in `affectlake.timeseries.read_subject`.
 
@@ -99,7 +102,7 @@ def read_series_subject(
     for roi, dead, missing in zip(rois, constant, nan, strict=True):
         if dead or missing:
             exclusions.add(run.bold, "nan_region" if missing else "constant_region", roi)
-    shown = mark_first(presentations, duplicate_of or {}, exclusions)
+    shown = mark_kept(presentations, duplicate_of or {}, exclusions, repeats)
     data = np.zeros(raw.shape, dtype=np.float32)
     if usable.any():
         nuisance = [read_regressors(path, len(raw), skip=skip) for path, skip in confounds]

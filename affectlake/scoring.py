@@ -15,6 +15,7 @@ import polars as pl
 
 from affectlake import judged
 from affectlake.brainframes import response_matrix
+from affectlake.ceiling import repeat_ceilings
 from affectlake.statistics import fdr
 from affectlake.tables import ENCODING_SCORES, RUN_SCORES, VOXEL_SCORES
 
@@ -89,13 +90,23 @@ class Scene:
         kept = np.flatnonzero(np.isin(self.presentations["trial"].to_numpy(), trials))
         return Scene(self.presentations[kept], self.responses[kept], self.vectors[kept], self.voxels, self.coverage)
 
+    def by_clip(self) -> Scene:
+        """The same with one row a clip: the mean response to its presentations, under the first of them."""
+        clips, first, place = np.unique(
+            self.presentations["video_id"].to_numpy(), return_index=True, return_inverse=True
+        )
+        if clips.size == self.presentations.height:
+            return self
+        sums = np.zeros((clips.size, self.responses.shape[1]), dtype=np.float64)
+        np.add.at(sums, place, self.responses)
+        means = (sums / np.bincount(place)[:, None]).astype(np.float32)
+        order = np.argsort(first)
+        kept = first[order]
+        return Scene(self.presentations[kept], means[order], self.vectors[kept], self.voxels, self.coverage)
+
     def regions(self) -> Regions:
         """The region's columns, for every region that the voxels name."""
-        used = self.voxels.filter(pl.col("status") == "used").with_row_index("column")
-        members = used.select("column", roi="rois").explode("roi").drop_nulls().group_by("roi").agg("column")
-        found = {roi: np.sort(np.asarray(columns, dtype=np.int64)) for roi, columns in members.iter_rows()}
-        names = self.voxels["rois"].explode().drop_nulls().unique().sort()
-        return {roi: found.get(roi, np.zeros(0, np.int64)) for roi in names}
+        return regions_of(self.voxels)
 
     def sharing(self, scope: str) -> npt.NDArray[np.str_] | None:
         """Tell which voxels share a penalty.
@@ -116,10 +127,20 @@ class Scene:
         return np.array(rois.to_list() if scope == "roi" else [""] * rois.len())
 
 
+def regions_of(voxels: pl.DataFrame) -> Regions:
+    """The places of each region's voxels among the usable ones, for every region that the table names."""
+    used = voxels.filter(pl.col("status") == "used").with_row_index("column")
+    members = used.select("column", roi="rois").explode("roi").drop_nulls().group_by("roi").agg("column")
+    found = {roi: np.sort(np.asarray(columns, dtype=np.int64)) for roi, columns in members.iter_rows()}
+    names = voxels["rois"].explode().drop_nulls().unique().sort()
+    return {roi: found.get(roi, np.zeros(0, np.int64)) for roi in names}
+
+
 def region_rows(scene: Scene, regions: Regions, found: Encoding | None) -> pl.DataFrame:
     """Rows of the table ``encoding_scores`` without subject, model and stamps; unscored regions have nulls."""
     sizes = dict(scene.voxels["rois"].explode().drop_nulls().value_counts().iter_rows())
     voxel_q = None if found is None or found.p is None else fdr(found.p)
+    ceilings = repeat_ceilings(scene.responses, scene.presentations["video_id"].to_numpy(), regions)
     rows = []
     for roi, columns in regions.items():
         row: dict[str, Any] = {
@@ -140,6 +161,8 @@ def region_rows(scene: Scene, regions: Regions, found: Encoding | None) -> pl.Da
                 "share_significant": None if voxel_q is None else float((voxel_q[columns] < SIGNIFICANT_Q).mean()),
                 "p": found.group_p.get(roi),
             }
+            if (ceiling := ceilings[roi].value) is not None:
+                row |= {"ceiling": ceiling, "normalised_r": row["mean_r"] / ceiling}
         rows.append(row)
     own = ("subject", "model", "q", "code_version", "source_versions")
     return with_q(pl.DataFrame(rows, schema={k: v for k, v in ENCODING_SCORES.schema.items() if k not in own}))

@@ -517,12 +517,42 @@ ENCODING_SCORES = Table(
         Column("share_significant", pl.Float64, "share of voxels with q < .05", nullable=True),
         Column("p", pl.Float64, "permutation p of the region's mean r, one-sided", nullable=True),
         Column("q", pl.Float64, "BH-FDR over the regions of this subject and model", nullable=True),
-        Column("ceiling", pl.Float64, "noise ceiling of the region's mean r, where repeats give one", nullable=True),
+        Column(
+            "ceiling",
+            pl.Float64,
+            "noise ceiling of the region's mean r, where repeats of clips give one (else see noise_ceilings)",
+            nullable=True,
+        ),
         Column("normalised_r", pl.Float64, "mean_r / ceiling", nullable=True),
         *_STAMP,
     ),
     key=("subject", "model", "roi"),
     partition_by=("subject", "model"),
+    volatile=STAMP_NAMES,
+)
+
+NOISE_CEILINGS = Table(
+    "noise_ceilings",
+    "How far the responses of one region of one subject can be reproduced, as a bound on a model's mean r.",
+    (
+        Column("subject", pl.String, "whose brain"),
+        Column("roi", pl.String, "region"),
+        Column(
+            "source",
+            pl.String,
+            "repeats: of clips in this subject; subjects: what a signal common to all explains here, which a model "
+            "with weights of its own for each subject can exceed",
+        ),
+        Column("n_stimuli", pl.Int32, "clips that it is estimated from"),
+        Column("n_voxels", pl.Int32, "voxels that it is estimated from"),
+        Column("agreement", pl.Float64, "correlation of two repeats, or with the mean of the others", nullable=True),
+        Column("ceiling", pl.Float64, "bound on a model's mean r; from subjects not a strict one", nullable=True),
+        Column("ceiling_low", pl.Float64, "95 % confidence interval, bootstrap over clips", nullable=True),
+        Column("ceiling_high", pl.Float64, "95 % confidence interval, bootstrap over clips", nullable=True),
+        Column("reason", pl.String, "why there is no ceiling", nullable=True),
+        *_STAMP,
+    ),
+    key=("subject", "roi", "source"),
     volatile=STAMP_NAMES,
 )
 
@@ -684,6 +714,7 @@ TABLES: dict[str, Table] = {
         ROI_TIMESERIES,
         RESPONSES,
         VOXELS,
+        NOISE_CEILINGS,
         ENCODING_SCORES,
         RUN_SCORES,
         VOXEL_SCORES,

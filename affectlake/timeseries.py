@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from affectlake import _bold
 from affectlake._nifti import open_image, read_image
-from affectlake._presented import mark_first, respond
+from affectlake._presented import Repeats, mark_kept, respond
 from affectlake.atlas import Atlas
 from affectlake.brainframes import SubjectData, response_matrix, roi_frame, voxels_frame
 from affectlake.errors import InputError
@@ -52,6 +52,7 @@ def read_subject(
     presentations: pl.DataFrame,
     *,
     duplicate_of: Mapping[str, str] | None = None,
+    repeats: Repeats = "first",
     shift_s: float = 4.0,
     rest_s: float = 2.0,
     despike: bool = False,
@@ -63,7 +64,7 @@ def read_subject(
     not finite in any run is used nowhere. ROI time series are means over usable voxels of the data as they are. A
     response is the mean over a block, which lasts from onset to onset + duration + ``rest_s`` but not past the next
     presentation, ``shift_s`` later, all in whole volumes; then it is z-scored over the run's presentations. Of the
-    presentations of a clip and its duplicates the first is kept.
+    presentations of a clip and its duplicates the first is kept, or all (``repeats``).
 
     Parameters
     ----------
@@ -74,6 +75,8 @@ def read_subject(
         From `affectlake.formats.bids.read_presentations`; joined to ``runs`` by run number.
     duplicate_of : mapping of str to str, optional
         Clip to its canonical clip.
+    repeats : {"first", "all"}
+        Which presentations of a clip and its duplicates are kept.
     shift_s : float
         Haemodynamic delay in seconds, rounded to whole volumes.
     rest_s : float
@@ -95,7 +98,7 @@ def read_subject(
     if not runs:
         raise InputError("no runs to read")
     exclusions = Exclusions()
-    shown = mark_first(presentations, duplicate_of or {}, exclusions)
+    shown = mark_kept(presentations, duplicate_of or {}, exclusions, repeats)
     voxels = _find_voxels(runs, atlas, exclusions)
     tables, responses, means, used = [], [], [], []
     for done, run in enumerate(runs, start=1):

@@ -13,6 +13,7 @@ import dagster as dg
 
 from assets import (
     brain,
+    ceilings,
     comparisons,
     dimension_graph,
     embeddings,
@@ -40,6 +41,7 @@ STAGES: tuple[tuple[Recipe, str, Function, str | None], ...] = (
     (recipes.EMBEDDINGS, "spaces", embeddings.embeddings, "gpu"),
     (recipes.DIMENSION_GRAPH, "spaces", dimension_graph.dimension_graph, None),
     (recipes.RESPONSES, "brains", brain.responses, None),
+    (recipes.CEILINGS, "brains", ceilings.noise_ceilings, None),
     (recipes.ENCODING, "scores", encoding.encoding_scores, "gpu"),
     (recipes.RSA, "scores", encoding.rsa_scores, None),
     (recipes.VARIANCE, "scores", variance.variance_partition, "gpu"),

@@ -101,6 +101,7 @@ def _responses(
         read_voxels(files["brain.voxels"]),
         source=matrix,
         duplicate_of=_duplicates(clips),
+        repeats=brain.repeats,
     )
 
 
@@ -119,6 +120,7 @@ def _bdata(study: Study, brain: BDataBrain, subject: str, clips: pl.DataFrame, e
         data.voxels,
         source=paths[0],
         duplicate_of=_duplicates(clips),
+        repeats=brain.repeats,
     )
 
 
@@ -186,6 +188,7 @@ def _names(study: Study) -> pl.DataFrame:
 def _blocks(brain: TimedSettings, clips: pl.DataFrame) -> Mapping[str, Any]:
     return {
         "duplicate_of": _duplicates(clips),
+        "repeats": brain.repeats,
         "shift_s": brain.shift_s,
         "rest_s": brain.rest_s,
         "despike": brain.despike,

@@ -10,6 +10,7 @@ import polars as pl
 from affectlake.scoring import Scene, region_rows, run_rows, voxel_rows, with_q
 from affectlake.tables import RSA_SCORES
 from assets._items import scoring_items
+from assets._plots import glass_brain
 from assets._work import Work
 from assets.recipes import ENCODING, RSA
 from resources.device import DeviceResource
@@ -59,7 +60,13 @@ def encoding_scores(
         "encoding_scores", _named(work, region_rows(scene, regions, found), stamp=True), device.describe()
     )
     yield work.result("run_scores", _named(work, run_rows(regions, found)))
-    yield work.result("voxel_scores", _named(work, voxel_rows(scene, found)))
+    by_voxel = voxel_rows(scene, found)
+    picture = glass_brain(scene.voxels, by_voxel, "r", _title(work, "cross-validated r"))
+    yield work.result("voxel_scores", _named(work, by_voxel), picture)
+
+
+def _title(work: Work, what: str) -> str:
+    return f"{what} of {work.model} in {work.subject}{' (SYNTHETIC data)' if work.study.synthetic else ''}"
 
 
 def _named(work: Work, rows: pl.DataFrame, *, stamp: bool = False) -> pl.DataFrame:
@@ -79,7 +86,7 @@ def rsa_scores(
 ) -> dg.MaterializeResult[Any]:
     """Correlate one space's similarities with each region's."""
     work = Work(context, RSA, lake)
-    scene = scene_of(work.study, responses, voxels, embeddings, videos, captions)
+    scene = scene_of(work.study, responses, voxels, embeddings, videos, captions).by_clip()
     with progress.track(context, f"similarities of {work.model} and {work.subject}"):
         rows = _similarities(work, scene)
     frame = rows.with_columns(n_stimuli=pl.lit(scene.presentations.height, dtype=pl.Int32), method=pl.lit("pearson"))

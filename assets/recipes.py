@@ -20,11 +20,12 @@ READERS = (TextModel, ServiceModel)
 
 
 def _files(*names: str) -> Callable[[Study, Key], Iterable[Path]]:
-    """The files that the study names under these keys."""
+    """The files that the study names under these keys; of a folder of features its files."""
 
     def files(study: Study, key: Key) -> list[Path]:
         wanted = tuple(name.format(**key) for name in names)
-        return [study.resolve(path) for name, path in study.files() if name in wanted]
+        found = [study.resolve(path) for name, path in study.files() if name in wanted]
+        return [p for path in found for p in (sorted(path.glob("*.mat")) if path.is_dir() else [path])]
 
     return files
 
@@ -170,6 +171,13 @@ RESPONSES = Recipe(
     files=_scans,
     applies=lambda study: study.brain is not None,
 )
+CEILINGS = Recipe(
+    outputs=("noise_ceilings",),
+    inputs=("responses", "voxels"),
+    code=("assets.ceilings",),
+    settings=lambda study, key: study.subjects,
+    applies=lambda study: study.brain is not None,
+)
 ENCODING = Recipe(
     outputs=("encoding_scores", "run_scores", "voxel_scores"),
     inputs=("responses", "voxels", "embeddings", "videos", "captions"),
@@ -216,6 +224,7 @@ RESULTS: tuple[Recipe, ...] = (
     EMBEDDINGS,
     DIMENSION_GRAPH,
     RESPONSES,
+    CEILINGS,
     ENCODING,
     RSA,
     VARIANCE,

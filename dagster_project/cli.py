@@ -15,7 +15,7 @@ import typer
 
 from affectlake.errors import AffectlakeError
 from dagster_project import explaining, exporting, querying
-from dagster_project.terminal import Format, err, open_study, out, plain, print_rows, table_of
+from dagster_project.terminal import Format, check_keys, err, open_study, out, plain, print_rows, table_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -135,6 +135,17 @@ def study_check() -> None:
     out.print("every file that it names is there")
 
 
+@study_app.command("fetch")
+def study_fetch() -> None:
+    """Download the files that the study file lists under `downloads`; goes on where it was cut, and checks sums."""
+    from dagster_project.fetching import fetch_all
+    from resources.study import load_study
+
+    study = load_study()
+    fetched, there = fetch_all(study, err)
+    out.print(f"fetched {fetched} files; {there} were there already", highlight=False)
+
+
 @app.command()
 def run(
     select: Annotated[list[str] | None, typer.Option(help="Table to bring up to date, with what it needs.")] = None,
@@ -142,7 +153,6 @@ def run(
     subject: Annotated[list[str] | None, typer.Option(help="Only this subject.")] = None,
 ) -> None:
     """Compute what is missing or stale, and show the scores."""
-    from affectlake.errors import StudyError
     from dagster_project.planning import Selection
     from dagster_project.reporting import current_report
     from dagster_project.runner import bring_up_to_date, check_tables
@@ -150,11 +160,7 @@ def run(
     study, lake = open_study()
     selection = Selection(frozenset(select or ()), frozenset(model or ()), frozenset(subject or ()))
     check_tables(selection.tables, study)
-    for asked, known in ((selection.models, study.model_names), (selection.subjects, study.subjects)):
-        if unknown := sorted(asked - set(known)):
-            raise StudyError(
-                f"has no {', '.join(unknown)}", where=str(study.path), remedy=f"It has {', '.join(known)}."
-            )
+    check_keys(study, selection.models, selection.subjects)
     try:
         outcome = bring_up_to_date(study, lake, selection, err)
     except KeyboardInterrupt:
@@ -220,6 +226,24 @@ def report() -> None:
     out.print(str(page), highlight=False, markup=False)
     if outcome.failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def maps(
+    folder: Annotated[Path, typer.Argument(help="Where the files go; one folder a subject.")],
+    model: Annotated[list[str] | None, typer.Option(help="Only this model.")] = None,
+    subject: Annotated[list[str] | None, typer.Option(help="Only this subject.")] = None,
+) -> None:
+    """Write every voxel's scores as NIfTI images in the subjects' own spaces."""
+    from dagster_project.maps import write_maps
+
+    study, lake = open_study()
+    check_keys(study, model or (), subject or ())
+    written = 0
+    for path in write_maps(study, lake, folder, model or study.model_names, subject or study.subjects):
+        written += 1
+        err.print(str(path), markup=False, highlight=False)
+    out.print(f"wrote {written} maps to {folder}", markup=False, highlight=False)
 
 
 @app.command()

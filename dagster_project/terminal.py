@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import polars as pl
 
     from resources.lake import Lake
@@ -47,6 +49,23 @@ def open_study() -> tuple[Study, Lake]:
 
     study = load_study()
     return study, Lake(lake_root(study), study.name)
+
+
+def check_keys(study: Study, models: Iterable[str], subjects: Iterable[str]) -> None:
+    """Refuse models and subjects that the study does not have.
+
+    Raises
+    ------
+    StudyError
+        The message names those that there are.
+    """
+    from affectlake.errors import StudyError
+
+    for asked, known in ((models, study.model_names), (subjects, study.subjects)):
+        if unknown := sorted(set(asked) - set(known)):
+            raise StudyError(
+                f"has no {', '.join(unknown)}", where=str(study.path), remedy=f"It has {', '.join(known)}."
+            )
 
 
 def print_rows(frame: pl.DataFrame, format: Format) -> None:  # noqa: A002

@@ -46,6 +46,9 @@ class BrainSettings(Settings):
     stimulus_column: str = "stim_id"
     no_clip: tuple[str, ...] = ()
     """What that column says where no clip is shown, such as "0"."""
+    repeats: Literal["first", "all"] = "first"
+    """Which presentations of a clip (and of its duplicates) count. All give a noise ceiling; no clip stands on both
+    sides of a split either way."""
 
 
 class TimedSettings(BrainSettings):

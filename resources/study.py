@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_valid
 
 from affectlake.errors import StudyError
 from resources.brains import BRAINS, Brain
+from resources.downloads import Download
 from resources.settings import IdRule, Settings
 
 SLUG = r"^[a-z0-9][a-z0-9._-]{0,62}$"
@@ -148,8 +149,11 @@ class FeaturesModel(ModelSettings):
     def _one_source(self) -> FeaturesModel:
         if (self.scale is None) == (self.file is None):
             raise ValueError("give either `scale` (the study's ratings) or `file` with `ids` (a feature matrix)")
-        if self.file is not None and self.ids is None:
+        named_within = self.file is not None and self.file.suffix in ("", ".mat")
+        if self.file is not None and not named_within and self.ids is None:
             raise ValueError("`file` needs `ids`: a text file with the video id of each row, one a line")
+        if named_within and self.ids is not None:
+            raise ValueError("leave `ids` out: .mat files, and folders of them, name their clips themselves")
         return self
 
 
@@ -285,6 +289,8 @@ class Study(Settings):
     brain: Brain | None = None
     encoding: Encoding = Encoding()
     variance_partition: VariancePartition = VariancePartition()
+    downloads: tuple[Download, ...] = ()
+    """Files that `affectlake study fetch` brings."""
 
     _path: Path = PrivateAttr(default=Path("study.yaml"))
 

@@ -12,6 +12,7 @@ import polars as pl
 from affectlake.errors import AgentError, InputError
 from affectlake.exclusions import Exclusions
 from affectlake.formats.ids import AS_IS, IdSpelling, check_ids, match, respell
+from affectlake.formats.matfeatures import read_folder, read_struct
 from resources.agents.local import listed_items
 from resources.agents.protocol import IntArray, Stimuli
 from resources.agents.ratings import rating_vectors
@@ -67,26 +68,28 @@ def feature_space(
         items, vectors, names = rating_vectors(stimuli, settings.scale, settings.name)
         ids = listed_items(stimuli.videos).filter(pl.col("item").is_in(pl.Series(items).implode()))["video_id"]
         return ids, vectors.astype(np.float32), names
-    if settings.file is None or settings.ids is None:
-        raise AgentError("names neither a scale nor a file with ids", where=f"model {settings.name}")
-    space = read_space(
-        settings.name, study.resolve(settings.file), study.resolve(settings.ids), stimuli.videos, settings.id
-    )
+    if settings.file is None:
+        raise AgentError("names neither a scale nor a file", where=f"model {settings.name}")
+    ids_file = study.resolve(settings.ids) if settings.ids else None
+    space = read_space(settings.name, study.resolve(settings.file), ids_file, stimuli.videos, settings.id)
     exclusions.update(space.exclusions)
     return space.video_ids, space.vectors.astype(np.float32), space.names
 
 
-def read_space(model: str, file: Path, ids_file: Path, videos: pl.DataFrame, id_rule: IdSpelling = AS_IS) -> Space:
-    """A matrix with one row a clip and a text file with the clip of each row, as vectors of the study's items.
+def read_space(
+    model: str, file: Path, ids_file: Path | None, videos: pl.DataFrame, id_rule: IdSpelling = AS_IS
+) -> Space:
+    """A matrix with one row a clip, and the clip of each row, as vectors of the study's items.
 
     Parameters
     ----------
     model : str
         The model's name, for messages.
     file : Path
-        ``.npy``, ``.npz`` with one array, ``.csv`` (also gzipped) with one column a dimension, or ``.parquet``.
-    ids_file : Path
-        The video id of each row, one a line.
+        ``.npy``, ``.npz`` with one array, ``.csv`` (also gzipped) with one column a dimension, or ``.parquet``;
+        ``.mat`` with a struct L, or a folder with one ``.mat`` a clip.
+    ids_file : Path or None
+        The video id of each row, one a line. None where the file itself says: ``.mat`` and folders.
     videos : polars.DataFrame
         The table ``videos``.
     id_rule : IdSpelling
@@ -102,15 +105,9 @@ def read_space(model: str, file: Path, ids_file: Path, videos: pl.DataFrame, id_
     InputError
         See :func:`feature_space`.
     """
-    vectors, names = _read_matrix(file)
-    ids = respell(read_ids(ids_file), id_rule)
-    if len(ids) != len(vectors):
-        raise InputError(
-            f"has {len(vectors)} rows, {ids_file.name} names {len(ids)}",
-            where=str(file),
-            remedy="`ids` holds the video id of each row of `file`, one a line and no header.",
-        )
-    check_ids(ids, where=f"{ids_file} (line = row - 1)")
+    raw_ids, vectors, names = _read_with_ids(file, ids_file)
+    ids = respell(raw_ids, id_rule)
+    check_ids(ids, where=f"{ids_file} (line = row - 1)" if ids_file else str(file))
     bad = np.argwhere(~np.isfinite(vectors))
     if len(bad):
         row, column = bad[0].tolist()
@@ -129,6 +126,22 @@ def read_space(model: str, file: Path, ids_file: Path, videos: pl.DataFrame, id_
     )
     frame = frame.join(known, on="video_id").sort("item")
     return Space(frame["item"].to_numpy(), frame["video_id"], vectors[frame["row"].to_numpy()], names, exclusions)
+
+
+def _read_with_ids(file: Path, ids_file: Path | None) -> tuple[pl.Series, npt.NDArray[np.float64], tuple[str, ...]]:
+    """Ids as spelt, vectors and names of dimensions."""
+    if ids_file is None:
+        found = read_folder(file) if file.is_dir() else read_struct(file)
+        return pl.Series("video_id", found.ids, dtype=pl.String), found.vectors, found.names
+    vectors, names = _read_matrix(file)
+    ids = read_ids(ids_file)
+    if len(ids) != len(vectors):
+        raise InputError(
+            f"has {len(vectors)} rows, {ids_file.name} names {len(ids)}",
+            where=str(file),
+            remedy="`ids` holds the video id of each row of `file`, one a line and no header.",
+        )
+    return ids, vectors, names
 
 
 def read_ids(path: Path) -> pl.Series:

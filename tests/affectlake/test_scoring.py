@@ -77,6 +77,33 @@ def test_too_few_presentations_or_dimensions_are_not_enough() -> None:
     assert not Scene(empty.presentations, empty.responses, empty.vectors[:, :0], empty.voxels, 1.0).enough
 
 
+def repeated() -> Scene:
+    """The scene in which v0..v9 are shown again in the last run."""
+    once = scene()
+    rows = np.r_[np.arange(30), np.arange(10)]
+    shown = once.presentations[rows].with_columns(trial=pl.int_range(40, dtype=pl.Int32))
+    responses = once.responses[rows] + 0.2 * np.r_[np.zeros(30), np.ones(10)][:, None].astype(np.float32)
+    return Scene(shown, responses, once.vectors[rows], once.voxels, 1.0)
+
+
+def test_repeats_are_averaged_to_one_row_a_clip() -> None:
+    found, once = repeated().by_clip(), scene()
+    assert found.presentations["video_id"].to_list() == CLIPS
+    np.testing.assert_allclose(found.responses[:10], once.responses[:10] + 0.1, atol=1e-6)
+    np.testing.assert_array_equal(found.responses[10:], once.responses[10:])
+    np.testing.assert_array_equal(found.vectors, once.vectors)
+    assert once.by_clip() is once
+
+
+def test_repeats_give_scores_a_ceiling() -> None:
+    shown = repeated()
+    runs, clips = shown.presentations["run"].to_numpy(), shown.presentations["video_id"].to_numpy()
+    found = cross_validate(shown.vectors, shown.responses, runs, folds=3, alphas=[1.0], exclusive=clips)
+    row = region_rows(shown, shown.regions(), found).filter(roi="insula").row(0, named=True)
+    assert 0.8 < row["ceiling"] <= 1, "a repeat is the same response plus a constant"
+    assert row["normalised_r"] == pytest.approx(row["mean_r"] / row["ceiling"])
+
+
 def test_a_restriction_keeps_the_rows_of_its_trials() -> None:
     kept = scene().restricted(np.array([3, 7, 29], dtype=np.int32))
     assert kept.presentations["video_id"].to_list() == ["v3", "v7", "v29"]
