@@ -1,5 +1,16 @@
--- How near does each model come to what could be predicted at all? One row a subject, region, model and source of the
--- noise ceiling; where there is no ceiling, the reason.
+-- How near does each model come to what could be predicted at all?
+-- One row a subject, region, model and source of the noise ceiling.
+-- Columns:
+--   subject       whose brain
+--   roi           region
+--   model         whose space
+--   mean_r        mean r over the region's voxels
+--   source        what the ceiling is estimated from: repeats, or other subjects
+--   ceiling       noise ceiling, as r
+--   ceiling_low   lower end of its 95 % interval
+--   ceiling_high  upper end of its 95 % interval
+--   normalised_r  mean_r / ceiling
+--   reason        why there is no ceiling, where there is none
 SELECT
     s.subject,
     s.roi,
