@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from affectlake.errors import AffectlakeError, LakeError
 from assets import POOLS
 from dagster_project.definitions import build_definitions
+from dagster_project.interrupts import Interrupts
 from dagster_project.planning import Batch, Selection, State, next_batch, stages, state, survey
 from resources.lake import Lake
 from resources.progress import in_terminal
@@ -56,10 +57,10 @@ def bring_up_to_date(study: Study, lake: Lake, selection: Selection, console: Co
     """Compute what is missing or stale of the selection, and nothing else."""
     lake.prepare()
     outcome = Outcome()
-    with dg.DagsterInstance.from_config(str(prepare_home(study))) as instance:
+    with Interrupts() as interrupts, dg.DagsterInstance.from_config(str(prepare_home(study))) as instance:
         fail_dead_runs(instance)
         _say_what_is_waited_for(instance, console)
-        launcher = Launcher(study, instance)
+        launcher = Launcher(study, instance, interrupts=interrupts)
         with _bars(console) as bars:
             task = bars.add_task("looking for what is new", total=None)
             _run_stages(study, lake, selection, launcher, outcome, bars, task)
@@ -106,8 +107,11 @@ def _describe(stage: list[Recipe], key: Key) -> str:
 class Launcher:
     """Runs batches as Dagster runs of this process; ``root`` names another lake than the study's own."""
 
-    def __init__(self, study: Study, instance: dg.DagsterInstance, root: str = "") -> None:
+    def __init__(
+        self, study: Study, instance: dg.DagsterInstance, root: str = "", interrupts: Interrupts | None = None
+    ) -> None:
         self.instance = instance
+        self.interrupts = interrupts
         self.job = build_definitions(study, root).resolve_implicit_global_asset_job_def()
         self.tags = {_HOST_TAG: socket.gethostname(), _PROCESS_TAG: str(os.getpid())}
 
@@ -127,6 +131,8 @@ class Launcher:
             raise_on_error=False,
             tags=self.tags,
         )
+        if self.interrupts is not None:
+            self.interrupts.check()
         return {} if result.success else _problems(result, batch.key)
 
 
