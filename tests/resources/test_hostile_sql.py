@@ -185,10 +185,11 @@ HUNGRY = [
 def test_the_command_takes_no_more_memory_than_it_may(tmp_path: Path, statement: str) -> None:
     (tmp_path / "study.yaml").write_text("name: mine\nstimuli: {manifest: videos.csv}\n")
     code = (
-        "import resource, sys; from resources import query, limits; query.MEMORY_BYTES = limits.HEADROOM = 3 * 10**8;"
+        "from pathlib import Path; from resources import query, limits; query.MEMORY_BYTES = limits.HEADROOM = 3 * 10**8;"
         "from dagster_project.cli import main\n"
         "try: main()\n"
-        "finally: print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        # not getrusage: its peak counts what this process was before exec, a copy of the tests' own memory
+        "finally: print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])"
     )
     environment = {**os.environ, "AFFECTLAKE_STUDY": str(tmp_path / "study.yaml")}
     begin = time.monotonic()
@@ -202,7 +203,7 @@ def test_the_command_takes_no_more_memory_than_it_may(tmp_path: Path, statement:
     )
     assert done.returncode == 1, done.stderr
     assert done.stderr.startswith("error:")
-    assert int(done.stdout.split()[-1]) < 1000
+    assert int(done.stdout.split()[-1]) < 1_000_000, "kB"
     assert time.monotonic() - begin < 60
 
 
