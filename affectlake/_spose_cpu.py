@@ -18,8 +18,11 @@ ALIVE = 0.1
 """A dimension is kept if one of its weights is above this (published pruning rule, METHOD.md section 3)."""
 
 BETAS = np.array([0.9, 0.99], np.float32)
-LANES = 16
-"""Widths are padded to whole vectors of 16 float32; padded columns are zero and stay zero."""
+LANES = 32
+"""Widths are padded to whole blocks of the kernels; padded columns are zero and stay zero."""
+
+_LINE = 64
+"""Bytes of a cache line: a block's row begins on one, or it would touch three instead of two."""
 
 Progress = Callable[[float, str], None]
 
@@ -53,15 +56,32 @@ class State:
 
 
 def padded(width: int) -> int:
-    """Round ``width`` up to whole vectors."""
+    """Round ``width`` up to whole blocks."""
     return max(LANES, -(-width // LANES) * LANES)
 
 
 def pad(weights: Floats) -> Floats:
-    """Return ``weights`` with zero columns up to whole vectors, C-contiguous."""
+    """Return ``weights`` with zero columns up to whole blocks, C-contiguous."""
     result = np.zeros((len(weights), padded(weights.shape[1])), np.float32)
     result[:, : weights.shape[1]] = weights
     return result
+
+
+def blocked(weights: Floats) -> Floats:
+    """Return ``weights``, float32[n, d], as the kernels take them: float32[blocks, n, 32], at the start of a line."""
+    n, blocks = len(weights), padded(weights.shape[1]) // LANES
+    room = np.zeros(blocks * n * LANES + _LINE // 4, np.float32)
+    skip = (-room.ctypes.data % _LINE) // 4
+    result = room[skip : skip + blocks * n * LANES].reshape(blocks, n, LANES)
+    for k in range(blocks):
+        part = weights[:, k * LANES : (k + 1) * LANES]
+        result[k, :, : part.shape[1]] = part
+    return result
+
+
+def whole(blocks: Floats) -> Floats:
+    """Undo ``blocked``: float32[n, padded width]."""
+    return np.ascontiguousarray(blocks.transpose(1, 0, 2)).reshape(blocks.shape[1], -1)
 
 
 def run(
@@ -77,15 +97,15 @@ def run(
     """Take one Adam step for each batch in ``order``; return the mean loss of each batch before its step."""
     from affectlake import _spose_kernels as kernels
 
-    buffers = np.stack([state.weights, np.zeros_like(state.weights)])
+    weights, first, second = (blocked(x) for x in (state.weights, *state.moments))
     losses = np.zeros(len(order), np.float32)
-    now = kernels.steps(
-        buffers, state.moments[0], state.moments[1], data.judgments.data, data.index, order,
+    kernels.steps(
+        weights, first, second, data.judgments.data, data.index, order,
         np.asarray(rates, np.float32), np.asarray(l1s, np.float32) / np.float32(data.judgments.n_items),
         np.float32(len(data) / data.judgments.total), state.taken, betas,
         kernels.PUBLISHED if published else kernels.PLAIN, state.intercepts, state.intercept_moments, losses,
     )  # fmt: skip
-    state.weights = buffers[now]
+    state.weights, state.moments = whole(weights), np.stack([whole(first), whole(second)])
     state.taken += len(order)
     return losses
 
@@ -97,7 +117,7 @@ def evaluate(weights: Floats, data: Judgments, intercepts: Floats | None = None)
     losses = np.zeros(len(data), np.float32)
     verdicts = np.zeros(len(data), np.int8)
     bias = np.zeros(3, np.float32) if intercepts is None else intercepts
-    kernels.score(np.ascontiguousarray(weights, np.float32), *data.data, bias, losses, verdicts)
+    kernels.score(blocked(weights), *data.data, bias, losses, verdicts)
     return losses, verdicts
 
 

@@ -201,17 +201,28 @@ def _check_positions(positions: ArrayLike, n: int) -> NDArray[np.int8]:
 
 @dataclass(frozen=True)
 class Batches:
-    """Shuffled judgments cut into batches, with the places of every item in every batch."""
+    """Shuffled judgments cut into batches.
+
+    Attributes
+    ----------
+    judgments : Judgments
+    bounds : int64[batches + 1]
+        First row of each batch.
+    starts : int32[batches, n_items + 1]
+        First place of each item among a batch's places sorted by item.
+    slots : int32[n, 3]
+        Which of these places each column of a triplet has.
+    """
 
     judgments: Judgments
     bounds: NDArray[np.int64]
     starts: Ints
-    places: Ints
+    slots: Ints
 
     @property
     def index(self) -> tuple[NDArray[np.int64], Ints, Ints]:
         """The arrays in the order that the kernels take them."""
-        return self.bounds, self.starts, self.places
+        return self.bounds, self.starts, self.slots
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -232,5 +243,5 @@ def batches(data: Judgments, size: int, rng: np.random.Generator, *, drop_last: 
         n = max(1, round(len(data) / size))
         bounds = np.arange(n + 1, dtype=np.int64) * len(data) // n
     shuffled = data.take(order)
-    starts, places = kernels.index_batches(shuffled.triplets, bounds, data.n_items)
-    return Batches(shuffled, bounds, starts, places)
+    starts, slots = kernels.index_batches(shuffled.triplets, bounds, data.n_items)
+    return Batches(shuffled, bounds, starts, slots)

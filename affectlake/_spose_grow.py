@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from affectlake._spose_cpu import Progress, State, batch_order, batch_size, descend, pad, plan, run, start
+from affectlake._spose_cpu import Progress, State, batch_order, batch_size, blocked, descend, pad, plan, run, start
 from affectlake._spose_data import Floats, Judgments, batches
 from affectlake._spose_path import ENOUGH, Choice, held_out_scores, hold_out
 
@@ -151,7 +151,7 @@ def _residuals(state: State, data: Judgments) -> tuple[Any, float]:
     from affectlake import _spose_kernels as kernels
 
     out = np.empty((len(data), 3), np.float32)
-    kernels.residuals(state.weights, *data.data, state.intercepts, out)
+    kernels.residuals(blocked(state.weights), *data.data, state.intercepts, out)
     a, b, c = data.triplets.T
     rows, columns = np.concatenate([b, a, a]), np.concatenate([c, c, b])
     values = np.concatenate([out[:, 0], out[:, 1], out[:, 2]])

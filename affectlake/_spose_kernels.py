@@ -1,13 +1,15 @@
 # mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators
-"""The compiled inner loops of the embedding: loss, gradient and Adam step of one batch, fused row by row.
+"""The compiled inner loops of the embedding: loss, gradient and Adam step of one batch.
 
 What belongs here: loops over triplets and items, as numba kernels, without any choice in them. What does not:
-schedules, validation of input, selection of l1 (see ``_spose_cpu``).
+schedules, validation of input, selection of l1 (see ``_spose_cpu``), the softmax itself (``_spose_softmax``).
 
-A step has two halves. First every triplet's three pair coefficients are computed from the current weights. Then every
-item gathers the coefficients of the triplets it stands in, in a fixed order, and updates its own row into a second
-buffer, so that no n x d gradient is written to memory. A run takes one thread: two that wait for each other twice a
-step were four times slower than one on a busy machine. Several seeds stand side by side instead; kernels hold no lock.
+Weights stand in blocks of 32 columns, float32[blocks, n, 32]: the rows of one block of two thousand items fit a core's
+second cache, where whole rows do not, and gathering rows is what a step does most. A step computes the three
+coefficients of every triplet's pairs, writes them where the items they belong to will read them, and then goes block by
+block: every item sums its gradient over the places it stands in, in a fixed order, and one pass of Adam moves the
+block. A run takes one thread: two that wait for each other twice a step were four times slower than one on a busy
+machine. Several seeds stand side by side instead; kernels hold no lock.
 """
 
 from __future__ import annotations
@@ -18,92 +20,111 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-# Reassociation lets the compiler vectorise the dot products; NaN and infinity keep their meaning, so that a diverged
-# fit is seen and not silently turned into numbers.
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
-_OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": _FAST}
-_compiled = njit(**_OPTIONS)
+from affectlake._spose_softmax import OPTIONS, softmax
+
+_compiled: Any = njit(**OPTIONS)
+
+BLOCK = 32
+"""Columns of a block of weights: two cache lines an item."""
 
 PLAIN, PUBLISHED = 0, 1
 """Update rules: projection onto non-negative weights, or the published soft penalty on negative ones."""
 
 
 @_compiled
-def _coefficients(W, triplets, targets, counts, positions, intercepts, lo, hi, first, out, losses):
-    """Derivative of each triplet's loss by its three similarities; pair k is the one opposite to column k."""
-    d = W.shape[1]
-    soft, many, placed = targets.shape[0] > 1, counts.shape[0] > 1, positions.shape[0] > 1
+def _similarities(W, triplets, lo, hi, z):
+    """Similarity of each triplet's three pairs; pair k is the one opposite to column k."""
+    for block in range(W.shape[0]):
+        for t in range(lo, hi):
+            a, b, c = triplets[t, 0], triplets[t, 1], triplets[t, 2]
+            z0, z1, z2 = np.float32(0), np.float32(0), np.float32(0)
+            for k in range(BLOCK):
+                x, y, u = W[block, a, k], W[block, b, k], W[block, c, k]
+                z0 += y * u
+                z1 += x * u
+                z2 += x * y
+            if block:
+                z[0, t - lo] += z0
+                z[1, t - lo] += z1
+                z[2, t - lo] += z2
+            else:
+                z[0, t - lo], z[1, t - lo], z[2, t - lo] = z0, z1, z2
+
+
+@_compiled
+def _coefficients(W, triplets, targets, counts, positions, intercepts, lo, hi, z, out, losses):
+    """Derivative of each triplet's loss by its three similarities, into ``out``, and the losses."""
+    _similarities(W, triplets, lo, hi, z)
+    if positions.shape[0] > 1:
+        for t in range(lo, hi):
+            for k in range(3):
+                z[k, t - lo] += intercepts[positions[t, k]]
+    softmax(z, out, losses, hi - lo)
+    soft, many = targets.shape[0] > 1, counts.shape[0] > 1
+    for t in range(hi - lo):
+        r = lo + t if soft else 0
+        q0, q1, q2 = targets[r, 0], targets[r, 1], targets[r, 2]
+        weight = counts[lo + t if many else 0]
+        losses[t] = weight * (losses[t] - q0 * z[0, t] - q1 * z[1, t] - q2 * z[2, t])
+        out[0, t] = weight * (out[0, t] - q0)
+        out[1, t] = weight * (out[1, t] - q1)
+        out[2, t] = weight * (out[2, t] - q2)
+
+
+@_compiled
+def _hand_out(triplets, slots, coefficients, lo, hi, partners, pulls):
+    """Write each pair's partner and coefficient where the item that it pulls will read them."""
     for t in range(lo, hi):
         a, b, c = triplets[t, 0], triplets[t, 1], triplets[t, 2]
-        z0, z1, z2 = np.float32(0), np.float32(0), np.float32(0)
-        for k in range(d):
-            x, y, z = W[a, k], W[b, k], W[c, k]
-            z0 += y * z
-            z1 += x * z
-            z2 += x * y
-        if placed:
-            z0 += intercepts[positions[t, 0]]
-            z1 += intercepts[positions[t, 1]]
-            z2 += intercepts[positions[t, 2]]
-        top = max(z0, max(z1, z2))
-        e0, e1, e2 = math.exp(z0 - top), math.exp(z1 - top), math.exp(z2 - top)
-        total = e0 + e1 + e2
-        r = t if soft else 0
-        q0, q1, q2 = targets[r, 0], targets[r, 1], targets[r, 2]
-        weight = counts[t if many else 0]
-        out[t - first, 0] = weight * (e0 / total - q0)
-        out[t - first, 1] = weight * (e1 / total - q1)
-        out[t - first, 2] = weight * (e2 / total - q2)
-        losses[t - first] = weight * (math.log(total) + top - q0 * z0 - q1 * z1 - q2 * z2)
+        of_a, of_b, of_c = coefficients[0, t - lo], coefficients[1, t - lo], coefficients[2, t - lo]
+        at = slots[t, 0]
+        partners[at, 0], partners[at, 1], pulls[at, 0], pulls[at, 1] = b, c, of_c, of_b
+        at = slots[t, 1]
+        partners[at, 0], partners[at, 1], pulls[at, 0], pulls[at, 1] = a, c, of_c, of_a
+        at = slots[t, 2]
+        partners[at, 0], partners[at, 1], pulls[at, 0], pulls[at, 1] = a, b, of_b, of_a
 
 
 @_compiled
-def _gradient_row(W, triplets, coefficients, places, lo, hi, first, scratch):
-    """Sum one item's gradient over the places (triplet and column) it stands in."""
-    d = W.shape[1]
-    for k in range(d):
-        scratch[k] = 0.0
-    for p in range(lo, hi):
-        place = places[p]
-        t = place // 3
-        role = place - 3 * t
-        s = 1 if role == 0 else 0
-        u = 1 if role == 2 else 2
-        i, j = triplets[t, s], triplets[t, u]
-        gi, gj = coefficients[t - first, u], coefficients[t - first, s]
-        for k in range(d):
-            scratch[k] += gi * W[i, k] + gj * W[j, k]
+def _block_gradient(W, partners, pulls, starts, result):
+    """Sum every item's gradient in one block, float32[n, 32], over the places it stands in."""
+    for i in range(W.shape[0]):
+        row = result[i]
+        row[:] = 0
+        for p in range(starts[i], starts[i + 1]):
+            first, second = W[partners[p, 0]], W[partners[p, 1]]
+            pull, other = pulls[p, 0], pulls[p, 1]
+            for k in range(BLOCK):
+                row[k] += pull * first[k] + other * second[k]
 
 
 @_compiled
-def _adam_row(w, w_next, m, v, g, scale, rate, l1, correction1, correction2, beta1, beta2, rule):
-    """One Adam update of one row; ``l1`` is the penalty per weight, already divided by the number of items."""
-    one = np.float32(1)
-    for k in range(w.shape[0]):
-        x = w[k]
-        slope = g[k] * scale
-        if rule == PUBLISHED:
-            slope += l1 if x > 0 else (-l1 if x < 0 else np.float32(0))
-            slope -= np.float32(0.01) if x < 0 else np.float32(0)
-        else:
-            slope += l1
+def _adam(w, m, v, g, numbers):
+    """One projected Adam step of flat weights; ``l1`` is the penalty per weight, already divided by the items."""
+    scale, rate, l1, correction1, correction2, beta1, beta2 = numbers
+    one, zero = np.float32(1), np.float32(0)
+    for k in range(w.size):
+        slope = g[k] * scale + l1
         mk = beta1 * m[k] + (one - beta1) * slope
         vk = beta2 * v[k] + (one - beta2) * slope * slope
         m[k] = mk
         v[k] = vk
-        x -= rate * (mk * correction1) / (math.sqrt(vk * correction2) + np.float32(1e-8))
-        if rule == PLAIN and x < 0:
-            x = np.float32(0)
-        w_next[k] = x
+        x = w[k] - rate * (mk * correction1) / (math.sqrt(vk * correction2) + np.float32(1e-8))
+        w[k] = zero if x < zero else x
 
 
 @_compiled
-def _rows(W, W_next, m, v, triplets, coefficients, places, starts, lo, hi, first, numbers, rule):
-    scratch = np.empty(W.shape[1], np.float32)
-    scale, rate, l1, c1, c2, beta1, beta2 = numbers
-    for i in range(lo, hi):
-        _gradient_row(W, triplets, coefficients, places, starts[i], starts[i + 1], first, scratch)
-        _adam_row(W[i], W_next[i], m[i], v[i], scratch, scale, rate, l1, c1, c2, beta1, beta2, rule)
+def _published_adam(w, m, v, g, numbers):
+    """One published Adam step: l1 by the weight's sign, 0.01 against negative weights, no projection."""
+    scale, rate, l1, correction1, correction2, beta1, beta2 = numbers
+    one, zero = np.float32(1), np.float32(0)
+    for k in range(w.size):
+        slope = g[k] * scale
+        slope += l1 if w[k] > zero else (-l1 if w[k] < zero else zero)
+        slope -= np.float32(0.01) if w[k] < zero else zero
+        m[k] = beta1 * m[k] + (one - beta1) * slope
+        v[k] = beta2 * v[k] + (one - beta2) * slope * slope
+        w[k] -= rate * (m[k] * correction1) / (math.sqrt(v[k] * correction2) + np.float32(1e-8))
 
 
 @_compiled
@@ -129,13 +150,13 @@ def _total(losses, size):
 
 
 @_compiled
-def _move_intercepts(intercepts, state, triplets_first, positions, out, size, numbers):
+def _move_intercepts(intercepts, state, first, positions, out, size, numbers):
     """Adam on the three position intercepts, kept at mean zero (a common shift changes no probability)."""
     scale, rate, _, c1, c2, beta1, beta2 = numbers
     g = np.zeros(3, np.float64)
     for t in range(size):
         for k in range(3):
-            g[positions[triplets_first + t, k]] += out[t, k]
+            g[positions[first + t, k]] += out[k, t]
     for k in range(3):
         slope = np.float32(g[k]) * scale
         state[0, k] = beta1 * state[0, k] + (np.float32(1) - beta1) * slope
@@ -145,93 +166,99 @@ def _move_intercepts(intercepts, state, triplets_first, positions, out, size, nu
 
 
 @_compiled
-def steps(buffers, m, v, data, batches, order, rates, l1s, scale, step, betas, rule, intercepts, state, losses):
-    """Take one step for each batch named in ``order``; return which buffer holds the weights."""
+def steps(W, m, v, data, batches, order, rates, l1s, scale, step, betas, rule, intercepts, state, losses):
+    """Take one step for each batch named in ``order``, in place."""
     triplets, targets, counts, positions = data
-    bounds, starts, places = batches
-    n = buffers.shape[1]
-    now = 0
-    out = np.empty((int(np.max(np.diff(bounds))), 3), np.float32)
-    loss = np.empty(out.shape[0], np.float32)
+    bounds, starts, slots = batches
+    largest = int(np.max(np.diff(bounds)))
+    z, out = np.empty((3, largest), np.float32), np.empty((3, largest), np.float32)
+    loss = np.empty(largest, np.float32)
+    partners, pulls = np.empty((3 * largest, 2), np.int32), np.empty((3 * largest, 2), np.float32)
+    g = np.empty(W.shape[1:], np.float32)
     for s in range(order.shape[0]):
         b = order[s]
         lo, hi = bounds[b], bounds[b + 1]
-        W, W_next = buffers[now], buffers[1 - now]
-        _coefficients(W, triplets, targets, counts, positions, intercepts, lo, hi, lo, out, loss)
+        _coefficients(W, triplets, targets, counts, positions, intercepts, lo, hi, z, out, loss)
+        _hand_out(triplets, slots, out, lo, hi, partners, pulls)
         numbers = _numbers(scale, rates[s], l1s[s], step + s + 1, betas[0], betas[1])
-        _rows(W, W_next, m, v, triplets, out, places, starts[b], 0, n, lo, numbers, rule)
+        for block in range(W.shape[0]):
+            _block_gradient(W[block], partners, pulls, starts[b], g)
+            flat = (W[block].reshape(-1), m[block].reshape(-1), v[block].reshape(-1), g.reshape(-1))
+            if rule == PLAIN:
+                _adam(*flat, numbers)
+            else:
+                _published_adam(*flat, numbers)
         if positions.shape[0] > 1:
             _move_intercepts(intercepts, state, lo, positions, out, hi - lo, numbers)
         losses[s] = _total(loss, hi - lo) * scale
-        now = 1 - now
-    return now
 
 
 @_compiled
 def gradient(W, data, batches, intercepts, result):
     """Sum of the gradients of the weighted cross-entropies of all batches, without the penalty, into ``result``."""
     triplets, targets, counts, positions = data
-    bounds, starts, places = batches
+    bounds, starts, slots = batches
     result[:] = 0
-    scratch = np.empty(W.shape[1], np.float32)
+    g = np.empty(W.shape[1:], np.float32)
     for b in range(bounds.shape[0] - 1):
         lo, hi = bounds[b], bounds[b + 1]
-        out = np.empty((hi - lo, 3), np.float32)
+        z, out = np.empty((3, hi - lo), np.float32), np.empty((3, hi - lo), np.float32)
         loss = np.empty(hi - lo, np.float32)
-        _coefficients(W, triplets, targets, counts, positions, intercepts, lo, hi, lo, out, loss)
-        for i in range(W.shape[0]):
-            _gradient_row(W, triplets, out, places, starts[b, i], starts[b, i + 1], lo, scratch)
-            result[i] += scratch
+        partners, pulls = np.empty((3 * (hi - lo), 2), np.int32), np.empty((3 * (hi - lo), 2), np.float32)
+        _coefficients(W, triplets, targets, counts, positions, intercepts, lo, hi, z, out, loss)
+        _hand_out(triplets, slots, out, lo, hi, partners, pulls)
+        for block in range(W.shape[0]):
+            _block_gradient(W[block], partners, pulls, starts[b], g)
+            result[block] += g
 
 
 @_compiled
 def index_batches(triplets, bounds, n):
-    """List, for every batch and item, the places (3 x triplet + column) where the item stands."""
+    """Say, for every batch, where among its 3 x batch places sorted by item each triplet's three items stand."""
     starts = np.zeros((bounds.shape[0] - 1, n + 1), np.int32)
-    places = np.empty(triplets.shape[0] * 3, np.int32)
+    slots = np.empty(triplets.shape, np.int32)
     fill = np.empty(n, np.int32)
     for b in range(bounds.shape[0] - 1):
         start = starts[b]
         for t in range(bounds[b], bounds[b + 1]):
             for k in range(3):
                 start[triplets[t, k] + 1] += 1
-        start[0] = 3 * bounds[b]
         for i in range(n):
             start[i + 1] += start[i]
             fill[i] = start[i]
         for t in range(bounds[b], bounds[b + 1]):
             for k in range(3):
                 i = triplets[t, k]
-                places[fill[i]] = 3 * t + k
+                slots[t, k] = fill[i]
                 fill[i] += 1
-    return starts, places
+    return starts, slots
 
 
 @_compiled
 def score(W, triplets, targets, counts, positions, intercepts, losses, verdicts):
     """Weighted loss of every triplet, and its verdict: 1 right (last column is odd), 0 wrong, -1 tied at the top."""
-    d = W.shape[1]
     step = 4096
-    out = np.empty((step, 3), np.float32)
+    z, out = np.empty((3, step), np.float32), np.empty((3, step), np.float32)
     for lo in range(0, triplets.shape[0], step):
         hi = min(lo + step, triplets.shape[0])
-        _coefficients(W, triplets, targets, counts, positions, intercepts, lo, hi, lo, out, losses[lo:hi])
-    for t in range(triplets.shape[0]):
-        a, b, c = triplets[t, 0], triplets[t, 1], triplets[t, 2]
-        z0, z1, z2 = np.float32(0), np.float32(0), np.float32(0)
-        for k in range(d):
-            z0 += W[b, k] * W[c, k]
-            z1 += W[a, k] * W[c, k]
-            z2 += W[a, k] * W[b, k]
-        other = max(z0, z1)
-        verdicts[t] = 1 if z2 > other else (-1 if z2 == other or (z0 == z1 and z0 > z2) else 0)
+        _coefficients(W, triplets, targets, counts, positions, intercepts, lo, hi, z, out, losses[lo:hi])
+        if positions.shape[0] > 1:
+            _similarities(W, triplets, lo, hi, z)  # a verdict is about the items, not about where they stood
+        for t in range(lo, hi):
+            z0, z1, z2 = z[0, t - lo], z[1, t - lo], z[2, t - lo]
+            other = max(z0, z1)
+            verdicts[t] = 1 if z2 > other else (-1 if z2 == other or (z0 == z1 and z0 > z2) else 0)
 
 
 @_compiled
 def residuals(W, triplets, targets, counts, positions, intercepts, result):
     """Of every triplet's three pairs: how much likelier it was kept together than the weights say, times its count."""
-    losses = np.empty(triplets.shape[0], np.float32)
-    _coefficients(W, triplets, targets, counts, positions, intercepts, 0, triplets.shape[0], 0, result, losses)
-    for t in range(triplets.shape[0]):
-        for k in range(3):
-            result[t, k] = -result[t, k]
+    step = 4096
+    z, out = np.empty((3, step), np.float32), np.empty((3, step), np.float32)
+    losses = np.empty(step, np.float32)
+    for lo in range(0, triplets.shape[0], step):
+        hi = min(lo + step, triplets.shape[0])
+        _coefficients(W, triplets, targets, counts, positions, intercepts, lo, hi, z, out, losses)
+        for t in range(lo, hi):
+            for k in range(3):
+                result[t, k] = -out[k, t - lo]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from affectlake._spose_cpu import evaluate
+from affectlake._spose_cpu import blocked, evaluate, whole
 from affectlake._spose_data import HARD, NOWHERE, ONCE, Batches, Floats, Ints, Judgments, check_triplets, judgments
 from affectlake.errors import InputError
 
@@ -108,8 +108,10 @@ def objective(
     data = judgments(triplets, len(w), probabilities=probabilities, counts=counts)
     bounds = np.array([0, len(data)], np.int64)
     batch = Batches(data, bounds, *kernels.index_batches(data.triplets, bounds, len(w)))
-    gradient = np.empty_like(w)
-    kernels.gradient(w, data.data, batch.index, np.zeros(3, np.float32), gradient)
+    blocks = blocked(w)
+    sums = np.empty_like(blocks)
+    kernels.gradient(blocks, data.data, batch.index, np.zeros(3, np.float32), sums)
+    gradient = whole(sums)[:, : w.shape[1]]
     value = float(evaluate(w, data)[0].sum(dtype=np.float64) / data.total) + l1 / len(w) * float(np.abs(w).sum())
     return value, np.asarray(gradient / np.float32(data.total) + np.float32(l1 / len(w)), np.float32)
 
