@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import queue
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -32,6 +32,9 @@ from resources.study import AnthropicModel, OpenAIModel, Study
 CHUNK_S = 10.0
 CHUNK_ROWS = 5000
 """Answers are handed over when so much time has passed or so many have come: what a kill can lose."""
+
+LOOK_S = 0.2
+"""How often it is looked whether so many have come: waking for each takes the interpreter from the thread that asks."""
 
 _HALT = Stopped("stopped", "Run again; what is done is kept.")
 
@@ -119,7 +122,7 @@ class ServiceAgent:
         work = _Work(self._connect(), self._run, questions, self)
         with _signals(work.stop) as received:
             try:
-                for events in _chunks(work.events):
+                for events in work.chunks():
                     yield rows.answers(events, self.settings.model)
                     progress(sum(event.settled for event in events))
             finally:
@@ -166,7 +169,8 @@ class _Work:
         agent: ServiceAgent,
     ) -> None:
         self._connect, self._new_run, self._questions, self._agent = connect, run, questions, agent
-        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._events: deque[Event] = deque()
+        self._ended = threading.Event()
         self._run: Run | None = None
         self._loop = asyncio.new_event_loop()
         self._problem: BaseException | None = None
@@ -175,13 +179,15 @@ class _Work:
         self._thread = threading.Thread(target=self._main, name=f"asks {agent.name}", daemon=True)
         self._thread.start()
 
-    def events(self, timeout: float) -> list[Event] | None:
-        """What came within ``timeout`` seconds, at least one event; None at the end."""
-        try:
-            event = self._queue.get(timeout=timeout)
-        except queue.Empty:
-            return []
-        return None if event is None else [event]
+    def chunks(self) -> Iterator[list[Event]]:
+        """What came, in lists as they are handed over."""
+        due, ended = time.monotonic() + CHUNK_S, False
+        while not ended:
+            ended = self._ended.wait(min(LOOK_S, CHUNK_S))
+            if ended or len(self._events) >= CHUNK_ROWS or time.monotonic() >= due:
+                due = time.monotonic() + CHUNK_S
+                if chunk := [self._events.popleft() for _ in range(len(self._events))]:
+                    yield chunk
 
     def stop(self) -> None:
         """Ask nothing more."""
@@ -207,12 +213,12 @@ class _Work:
             self._problem = problem
         finally:
             self._loop.close()
-            self._queue.put(None)
+            self._ended.set()
 
     async def _ask(self) -> None:
         wire = self._connect()
         try:
-            self._run = self._new_run(wire, self._queue.put)
+            self._run = self._new_run(wire, self._events.append)
             if self._halted:
                 self._run.stop(_HALT)
             agent = self._agent
@@ -221,20 +227,6 @@ class _Work:
             self.stopped = self._run.stopped
         finally:
             await wire.close()
-
-
-def _chunks(events: Callable[[float], list[Event] | None]) -> Iterator[list[Event]]:
-    """Events in lists, as they are handed over."""
-    chunk: list[Event] = []
-    due = time.monotonic() + CHUNK_S
-    while (more := events(max(0.0, due - time.monotonic()))) is not None:
-        chunk += more
-        if len(chunk) >= CHUNK_ROWS or time.monotonic() >= due:
-            if chunk:
-                yield chunk
-            chunk, due = [], time.monotonic() + CHUNK_S
-    if chunk:
-        yield chunk
 
 
 @contextmanager

@@ -38,12 +38,11 @@ class AnthropicWire(Wire):
 
     def __init__(self, settings: AnthropicModel, profile: Profile, key: str) -> None:
         import anthropic
-        import httpx2
 
         super().__init__(profile, key)
-        self._settings, self._errors = settings, (anthropic.APIError, httpx2.HTTPError)
+        self._settings = settings
 
-        def client(limits: httpx2.Limits, timeout: httpx2.Timeout) -> anthropic.AsyncAnthropic:
+        def client(http: httpx2.AsyncClient, timeout: httpx2.Timeout) -> anthropic.AsyncAnthropic:
             return anthropic.AsyncAnthropic(
                 api_key=key,
                 # this SDK adds /v1 by itself, while profiles of other servers are written with it
@@ -52,7 +51,7 @@ class AnthropicWire(Wire):
                 timeout=timeout,
                 # it would tell the server which trace of ours it belongs to
                 open_telemetry=False,
-                http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False, limits=limits, timeout=timeout),
+                http_client=http,
             )
 
         self._clients = Clients(client, profile)
@@ -60,9 +59,6 @@ class AnthropicWire(Wire):
     async def close(self) -> None:
         """Close the connections."""
         await self._clients.close()
-
-    def _failures(self) -> tuple[type[Exception], ...]:
-        return self._errors
 
     async def _send(self, request_key: str, text: str) -> httpx2.Response:
         settings = self._settings

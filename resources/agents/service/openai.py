@@ -40,29 +40,20 @@ class OpenAIWire(Wire):
     """
 
     def __init__(self, settings: OpenAIModel, profile: Profile, key: str) -> None:
-        import httpx2
         import openai
 
         super().__init__(profile, key)
-        self._settings, self._errors = settings, (openai.APIError, httpx2.HTTPError)
+        self._settings = settings
 
-        def client(limits: httpx2.Limits, timeout: httpx2.Timeout) -> openai.AsyncOpenAI:
-            return openai.AsyncOpenAI(
-                api_key=key,
-                base_url=profile.base_url or BASE_URL,
-                max_retries=0,
-                timeout=timeout,
-                http_client=openai.DefaultAsyncHttpx2Client(follow_redirects=False, limits=limits, timeout=timeout),
-            )
+        def client(http: httpx2.AsyncClient, timeout: httpx2.Timeout) -> openai.AsyncOpenAI:
+            base_url = profile.base_url or BASE_URL
+            return openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=timeout, http_client=http)
 
         self._clients = Clients(client, profile)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._clients.close()
-
-    def _failures(self) -> tuple[type[Exception], ...]:
-        return self._errors
 
     async def _send(self, request_key: str, text: str) -> httpx2.Response:
         path, body = (

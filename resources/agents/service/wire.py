@@ -1,6 +1,6 @@
 """What all services have in common: one question goes out, one reply comes back, and every reply has a kind.
 
-Replies are read from the body as it came: the SDKs hand over models full of ``None``, or a string, where a server
+Replies are read from the body as it came: the SDKs would hand over models full of ``None``, or a string, where a server
 answers 200 with something else. What does not belong here: what to do about a reply (``loop``).
 """
 
@@ -89,7 +89,9 @@ class Wire(ABC):
     """
 
     def __init__(self, profile: Profile, key: str) -> None:
-        self._key, self._timeout = key, profile.timeout_s
+        import httpx2
+
+        self._key, self._timeout, self._failure = key, profile.timeout_s, httpx2.HTTPError
 
     @abstractmethod
     async def close(self) -> None:
@@ -97,7 +99,7 @@ class Wire(ABC):
 
     @abstractmethod
     async def _send(self, request_key: str, text: str) -> httpx2.Response:
-        """Put one question; raises what the SDK raises."""
+        """Put one question; raises ``httpx2.HTTPError``."""
 
     @abstractmethod
     def _read(self, body: dict[str, Any]) -> Reply | None:
@@ -107,19 +109,15 @@ class Wire(ABC):
         """Put one question and say what came of it; never raises for what a server does."""
         started = time.perf_counter()
         try:
-            # the SDK's own timeout is one between two bytes: a server that drips would hold us for ever
+            # the client's own timeout is one between two bytes: a server that drips would hold us for ever
             async with asyncio.timeout(self._timeout):
                 response = await self._send(request_key, text)
             reply = self._of_text(response.text)
         except TimeoutError:
             reply = Reply(Kind.SERVICE, "error", f"no answer within {self._timeout:g} s")
-        except self._failures() as error:
+        except self._failure as error:
             reply = self._of_error(error)
         return replace(reply, raw=self._kept(reply.raw), latency_s=time.perf_counter() - started)
-
-    @abstractmethod
-    def _failures(self) -> tuple[type[Exception], ...]:
-        """What the SDK raises."""
 
     def _of_text(self, text: str) -> Reply:
         try:
@@ -132,9 +130,7 @@ class Wire(ABC):
     def _of_error(self, error: Exception) -> Reply:
         response: httpx2.Response | None = getattr(error, "response", None)
         if response is None:
-            # the SDK hides what happened behind "Connection error."
-            cause = error.__cause__ or error
-            return Reply(Kind.SERVICE, "error", f"{type(cause).__name__}: {cause}")
+            return Reply(Kind.SERVICE, "error", f"{type(error).__name__}: {error}")
         raw = f"HTTP {response.status_code} {response.text}"
         kind = _kind(response.status_code, response.text)
         reason = "filtered" if kind is Kind.REJECTED and "content_filter" in raw else "error"
@@ -149,40 +145,59 @@ class Wire(ABC):
 
 
 class Clients:
-    """SDK clients of one endpoint that take turns.
+    """HTTP clients of one endpoint that take turns, with the headers of the service's SDK.
 
     A client looks at every connection of its pool twice a request, so many small pools cost less than a large one.
-    Requests go out as they are written here: checking them against the SDK's types takes a fifth of its time.
+    Requests go out as they are written here: the SDK's own way from a body to a request and back takes a quarter of a
+    question's time (py-spy, on `benchmarks/judging_throughput.py`), for retries and types that we have no use for.
 
     Parameters
     ----------
     make : callable
-        From limits and timeouts to a client with ``post`` and ``close``.
+        From an HTTP client and the time limits to the SDK's client, which knows address, key and versions.
     profile : Profile
         Where to ask.
     """
 
-    def __init__(self, make: Callable[[httpx2.Limits, httpx2.Timeout], Any], profile: Profile) -> None:
+    def __init__(self, make: Callable[[httpx2.AsyncClient, httpx2.Timeout], Any], profile: Profile) -> None:
         import httpx2
 
-        self._response = httpx2.Response
         limits = httpx2.Limits(max_connections=profile.max_in_flight, max_keepalive_connections=POOL)
         timeout = httpx2.Timeout(profile.timeout_s, connect=CONNECT_S)
-        self._clients = [make(limits, timeout) for _ in range(math.ceil(profile.max_in_flight / POOL))]
+        # reading the certificates of all authorities takes longer than a question: once is enough
+        trusted = httpx2.create_ssl_context()
+        self._clients = [
+            httpx2.AsyncClient(follow_redirects=False, limits=limits, timeout=timeout, verify=trusted)
+            for _ in range(math.ceil(profile.max_in_flight / POOL))
+        ]
         self._turns = cycle(self._clients)
+        sdk, self._request, self._url = make(self._clients[0], timeout), httpx2.Request, httpx2.URL
+        headers = {**sdk.default_headers, **sdk.auth_headers}
+        # what the SDK leaves out is no text
+        self._headers = httpx2.Headers({name: value for name, value in headers.items() if isinstance(value, str)})
+        self._base = str(sdk.base_url).rstrip("/")
+        self._urls: dict[str, httpx2.URL] = {}
 
     async def post(self, path: str, body: dict[str, Any], request_key: str) -> httpx2.Response:
-        """Send one request; raises what the SDK raises."""
-        options = {"headers": {"X-Client-Request-Id": request_key}}
-        response: httpx2.Response = await next(self._turns).post(
-            path, cast_to=self._response, body=body, options=options
-        )
-        return response
+        """Send one request.
+
+        Raises
+        ------
+        httpx2.HTTPError
+            Nothing came back, or a status other than 2xx.
+        """
+        if path not in self._urls:
+            self._urls[path] = self._url(self._base + path)
+        headers = self._headers.copy()
+        headers["X-Client-Request-Id"] = request_key
+        request = self._request("POST", self._urls[path], headers=headers, content=json.dumps(body).encode())
+        response = await next(self._turns).send(request)
+        return response.raise_for_status()
 
     async def close(self) -> None:
         """Close the connections."""
         for client in self._clients:
-            await client.close()
+            await client.aclose()
 
 
 def _kind(status: int, text: str) -> Kind:
