@@ -11,7 +11,7 @@ install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,text]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,postgres,ray,text]"
 	touch $@
 
 demo: install

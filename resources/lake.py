@@ -25,6 +25,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from affectlake.errors import ContractError, LakeError
 from affectlake.tables import TABLES, Table
+from resources.objectstore import is_object_store, store_errors
 
 T = TypeVar("T")
 Partition = Mapping[str, str]
@@ -106,6 +107,8 @@ class Lake:
         store come from the environment and are never kept here.
     study : str
         Name of the study that the lake belongs to; another study's lake is refused.
+
+    Every method that touches an object store raises :class:`~affectlake.errors.LakeError` where it refuses.
     """
 
     def __init__(self, root: str, study: str) -> None:
@@ -126,7 +129,8 @@ class Lake:
             The table is another study's, or ``version`` is not there (any more).
         """
         try:
-            delta = DeltaTable(self.uri(table), version=version)
+            with store_errors(self.root):
+                delta = DeltaTable(self.uri(table), version=version)
         except DeltaError as error:
             if version is not None:
                 raise LakeError(
@@ -190,7 +194,7 @@ class Lake:
                 self.uri(table), frame, mode="overwrite", predicate=predicate, commit_properties=_commit(run_id)
             )
 
-        retry_commit(write)
+        self._write(write)
         return self._version_after(table)
 
     def append(self, table: str, frame: pl.DataFrame, run_id: str = "") -> int:
@@ -209,9 +213,7 @@ class Lake:
         self._ensure(contract)
         new = frame.join(self._known_keys(contract, frame), on=contract.key, how="anti", nulls_equal=True)
         if new.height:
-            retry_commit(
-                lambda: write_deltalake(self.uri(table), new, mode="append", commit_properties=_commit(run_id))
-            )
+            self._write(lambda: write_deltalake(self.uri(table), new, mode="append", commit_properties=_commit(run_id)))
         return new.height
 
     def _known_keys(self, contract: Table, frame: pl.DataFrame) -> pl.DataFrame:
@@ -230,7 +232,7 @@ class Lake:
         if delta is None:
             schema = contract.empty().to_arrow().schema
             fields = [f.with_nullable(contract.column[f.name].nullable) for f in schema]
-            retry_commit(
+            self._write(
                 lambda: DeltaTable.create(
                     self.uri(contract.name),
                     schema=pa.schema(fields),
@@ -247,7 +249,11 @@ class Lake:
                 remedy="Use a new lake (set AFFECTLAKE_LAKE) or the affectlake version that wrote this one.",
             )
         if wanted:
-            retry_commit(lambda: self._constrain(contract.name, wanted))
+            self._write(lambda: self._constrain(contract.name, wanted))
+
+    def _write(self, write: Callable[[], object]) -> None:
+        with store_errors(self.root):
+            retry_commit(write)
 
     def _constrain(self, table: str, wanted: Mapping[str, str]) -> None:
         delta = DeltaTable(self.uri(table))
@@ -264,7 +270,7 @@ class Lake:
 
     def is_local(self) -> bool:
         """True where the root is a folder of this machine."""
-        return "://" not in self.root
+        return not is_object_store(self.root)
 
     def tables(self) -> list[str]:
         """Names of the tables that have been written, in the order of the contracts."""

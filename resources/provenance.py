@@ -131,8 +131,8 @@ class Ledger:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        rows = lake.scan("materializations").sort("finished_at", "delta_version").collect()
-        self._newest = {(r["table"], r["partition"]): r for r in rows.iter_rows(named=True)}
+        delta = lake.open("materializations")
+        self._newest = {} if delta is None else _newest(lake, str(delta.metadata().id), delta.version())
 
     def fingerprint(self, table: str, key: Key) -> str | None:
         """Fingerprint of the newest computation of a partition, or None where there is none."""
@@ -158,6 +158,21 @@ class Ledger:
     def row(self, table: str, key: Key) -> Mapping[str, object] | None:
         """The newest computation of a partition."""
         return self._newest.get((table, partition_name(key)))
+
+
+_Rows = Mapping[tuple[str, str], Mapping[str, object]]
+_read: dict[str, tuple[str, int, _Rows]] = {}
+"""The ledger of each lake as this process read it last: a version of a table never changes."""
+
+
+def _newest(lake: Lake, table_id: str, version: int) -> _Rows:
+    """The newest computation of every partition in one version of the table; read again for another version only."""
+    known = _read.get(lake.root)
+    if known is None or known[:2] != (table_id, version):
+        rows = lake.scan("materializations", version=version).sort("finished_at", "delta_version").collect()
+        known = (table_id, version, {(r["table"], r["partition"]): r for r in rows.iter_rows(named=True)})
+        _read[lake.root] = known
+    return known[2]
 
 
 def fingerprint(recipe: Recipe, key: Key, study: Study, ledger: Ledger) -> str | None:
