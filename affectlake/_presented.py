@@ -6,7 +6,8 @@ What belongs here: which presentations count, blocks, z-scores. What does not: w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,10 +15,41 @@ import polars as pl
 from numpy.typing import NDArray
 
 from affectlake import _bold
+from affectlake._nuisance import drifts, take_out
+from affectlake._single_trials import single_trials
 from affectlake.exclusions import Exclusions
 
 Repeats = Literal["first", "all"]
 """Which presentations of a clip and its duplicates are kept."""
+
+Estimator = Literal["block", "glm"]
+"""Mean over the block, or a general linear model of each presentation."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How a run's data become one response a presentation.
+
+    Attributes
+    ----------
+    shift_s : float
+        Haemodynamic delay in seconds, rounded to whole volumes.
+    rest_s : float
+        Rest after each block that belongs to it, in seconds.
+    despike : bool
+        Clip each voxel to +- 3 standard deviations of its run, after nuisance and drifts are taken out.
+    high_pass_s : float or None
+        Drifts slower than this period are taken out, seconds.
+    estimator : {"block", "glm"}
+        The model takes Glover's response in the place of ``shift_s`` and ``rest_s``, and drifts and nuisance into its
+        design.
+    """
+
+    shift_s: float = 4.0
+    rest_s: float = 2.0
+    despike: bool = False
+    high_pass_s: float | None = None
+    estimator: Estimator = "block"
 
 
 def mark_kept(
@@ -39,9 +71,8 @@ def respond(
     data: NDArray[np.float32],
     shown: pl.DataFrame,
     tr_s: float,
-    shift_s: float,
-    rest_s: float,
-    despike: bool,
+    nuisance: Sequence[NDArray[np.float64]],
+    how: Estimate,
     exclusions: Exclusions,
 ) -> tuple[pl.DataFrame, NDArray[np.float32]]:
     """One run's presentations that have a response, and the responses, z-scored over the run.
@@ -49,13 +80,14 @@ def respond(
     Parameters
     ----------
     data : ndarray of float32, shape (n_volumes, n_voxels)
-        Changed in place where ``despike`` is asked for.
+        Changed in place where something is taken out or clipped.
     shown : DataFrame
         From `mark_kept`, of this run.
-    tr_s, shift_s, rest_s : float
-        Repetition time, haemodynamic delay and rest that belongs to a block, in seconds.
-    despike : bool
-        Clip to +- 3 standard deviations first.
+    tr_s : float
+        Repetition time in seconds.
+    nuisance : sequence of ndarray of float64, shape (n_volumes, n_regressors)
+        Taken out of the data, or into the model's design.
+    how : Estimate
     exclusions : Exclusions
         Gets presentations after the run's end and the only one of a run.
 
@@ -64,18 +96,25 @@ def respond(
     presentations : DataFrame
     responses : ndarray of float32, shape (n_presentations, n_voxels)
     """
-    if despike:
-        _bold.despike(data)
     onset, duration = shown["onset_s"].to_numpy(), shown["duration_s"].to_numpy()
-    blocks = _bold.block_volumes(onset, duration, len(data), tr_s, shift_s, rest_s)
+    blocks = _bold.block_volumes(onset, duration, len(data), tr_s, how.shift_s, how.rest_s)
     inside, kept = blocks[:, 0] < blocks[:, 1], shown["kept"].to_numpy()
     for source, name in shown.filter(kept & ~inside).select("source", "video_id").iter_rows():
         exclusions.add(source, "outside_run", name)
-    shown, blocks = shown.filter(kept & inside), blocks[kept & inside]
-    if shown.height == 1:
+    wanted = kept & inside
+    if wanted.sum() == 1:
         # Against what would one presentation be standardized?
-        exclusions.add(shown["source"][0], "only_presentation_of_run", shown["video_id"][0])
-        shown, blocks = shown.clear(), blocks[:0]
-    values = _bold.block_means(data, blocks)
+        row = int(np.flatnonzero(wanted)[0])
+        exclusions.add(shown["source"][row], "only_presentation_of_run", shown["video_id"][row])
+        wanted = np.zeros_like(wanted)
+    if how.estimator == "glm":
+        if how.despike:
+            _bold.despike(data)
+        values = single_trials(data, onset, duration, wanted, tr_s, how.high_pass_s, nuisance)
+    else:
+        take_out(data, [drifts(len(data), tr_s, how.high_pass_s), *nuisance])
+        if how.despike:
+            _bold.despike(data)
+        values = _bold.block_means(data, blocks[wanted])
     _bold.standardize(values)
-    return shown, values
+    return shown.filter(wanted), values

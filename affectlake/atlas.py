@@ -87,8 +87,8 @@ def read_atlas(image: Path, table: Path, *, groups: Mapping[str, Sequence[str]] 
     image : Path
         NIfTI image of whole numbers.
     table : Path
-        ``.tsv`` or ``.csv`` with at least the columns ``index`` and ``label``. Indices of the same label (left and
-        right, for example) make one region.
+        ``.tsv`` or ``.csv`` with at least the columns ``index`` and ``label`` (or ``name``, as nilearn has it). Indices
+        of the same label (left and right, for example) make one region.
     groups : mapping of str to sequence of str, optional
         Regions as lists of labels; they then stand in the place of the table's own. Groups may overlap.
 
@@ -162,13 +162,13 @@ def _read_table(path: Path) -> dict[int, str]:
         frame = pl.read_csv(path, separator="," if path.suffix == ".csv" else "\t", infer_schema=False)
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise InputError(f"not a readable table ({error})", where=str(path)) from error
-    missing = {"index", "label"} - set(frame.columns)
-    if missing:
+    named = "label" if "label" in frame.columns else "name"
+    if "index" not in frame.columns or named not in frame.columns:
         raise InputError(
-            f"no column {' and '.join(sorted(missing))}; there are {', '.join(frame.columns)}", where=str(path)
+            f"columns index and label (or name) are needed; there are {', '.join(frame.columns)}", where=str(path)
         )
     labels: dict[int, str] = {}
-    for line, (text, label) in enumerate(frame.select("index", "label").iter_rows(), start=2):
+    for line, (text, label) in enumerate(frame.select("index", named).iter_rows(), start=2):
         where = f"{path}, row {line}"
         if not (text or "").strip().lstrip("-").isdigit():
             raise InputError(f"index {text!r} is not a whole number", where=where)

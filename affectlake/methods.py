@@ -149,7 +149,14 @@ def _responses(settings: Values, counts: Values) -> str:
     if not brain:
         return ""
     parts = [_SCANS[brain["format"]]]
-    if "shift_s" in brain:
+    parts += _taken_out(brain)
+    if brain.get("estimator") == "glm":
+        parts.append(
+            "The response to a clip is its estimate in a general linear model of its own (least squares, separate; Mumford "
+            "et al. 2012, NeuroImage 59, 2636-2643), with all other presentations in one regressor, Glover's haemodynamic "
+            "response and cosine drifts."
+        )
+    elif "shift_s" in brain:
         parts.append(
             f"The response to a clip is the mean over its block and {brain['rest_s']:g} s of rest after it, shifted by "
             f"{brain['shift_s']:g} s for the haemodynamic delay."
@@ -164,6 +171,16 @@ def _responses(settings: Values, counts: Values) -> str:
     if people:
         parts.append(f"{_n(len(people), 'subject')}: {'; '.join(people)}.")
     return " ".join(parts)
+
+
+def _taken_out(brain: Values) -> list[str]:
+    """What was removed from the signals, or modelled, before responses were estimated."""
+    names = brain.get("confounds") or ()
+    shown = _join(list(names)) if all(isinstance(n, str) for n in names) else "regressors of motion and the like"
+    parts = [f"Confounds were regressed out run by run ({shown})."] if names else []
+    if brain.get("high_pass_s"):
+        parts.append(f"Drifts slower than {brain['high_pass_s']:g} s were removed with a set of cosines.")
+    return parts
 
 
 def _subject(name: str, found: Values) -> str:

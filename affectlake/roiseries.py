@@ -11,17 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from affectlake import _bold
-from affectlake._presented import Repeats, mark_kept, respond
+from affectlake._presented import Estimate, Estimator, Repeats, mark_kept, respond
 from affectlake.brainframes import SubjectData, region_voxels, roi_frame
-from affectlake.errors import InputError
 from affectlake.exclusions import Exclusions
 from affectlake.formats.bids import Run
 from affectlake.formats.series import read_regressors, read_series
 
-__all__ = ["drifts", "read_series_subject", "series_run"]
+__all__ = ["read_series_subject", "series_run"]
 
 
 def series_run(subject: str, series: Path, events: Path, tr_s: float, names: Sequence[str] = ()) -> Run:
@@ -59,6 +57,7 @@ def read_series_subject(
     shift_s: float = 4.0,
     rest_s: float = 0.0,
     despike: bool = False,
+    estimator: Estimator = "block",
 ) -> SubjectData:
     """Read one subject's table of regions to one response per presentation and region.
 
@@ -82,7 +81,7 @@ def read_series_subject(
         Clip to its canonical clip.
     repeats : {"first", "all"}
         Which presentations of a clip and its duplicates are kept.
-    shift_s, rest_s, despike
+    shift_s, rest_s, despike, estimator
         As in `affectlake.timeseries.read_subject`.
 
     Returns
@@ -103,11 +102,10 @@ def read_series_subject(
         if dead or missing:
             exclusions.add(run.bold, "nan_region" if missing else "constant_region", roi)
     shown = mark_kept(presentations, duplicate_of or {}, exclusions, repeats)
-    data = np.zeros(raw.shape, dtype=np.float32)
-    if usable.any():
-        nuisance = [read_regressors(path, len(raw), skip=skip) for path, skip in confounds]
-        data[:, usable] = _without(raw[:, usable], [drifts(len(raw), run.tr_s, high_pass_s), *nuisance])
-    shown, responses = respond(data, shown, run.tr_s, shift_s, rest_s, despike, exclusions)
+    data = np.where(usable, raw, 0).astype(np.float32)
+    nuisance = [read_regressors(path, len(raw), skip=skip) for path, skip in confounds] if usable.any() else []
+    how = Estimate(shift_s, rest_s, despike, high_pass_s, estimator)
+    shown, responses = respond(data, shown, run.tr_s, nuisance, how, exclusions)
     status = pl.Series(["used", "constant", "nan"]).gather(np.where(nan, 2, constant.astype(np.int64)))
     return SubjectData(
         subject=run.subject,
@@ -119,37 +117,3 @@ def read_series_subject(
         timeseries=roi_frame(run.subject, run.session, run.run, rois, np.where(usable, raw, np.nan)),
         exclusions=exclusions,
     )
-
-
-def drifts(n_volumes: int, tr_s: float, period_s: float | None) -> NDArray[np.float64]:
-    """Discrete cosines slower than ``period_s``: the high-pass filter of SPM and fMRIPrep as regressors.
-
-    Parameters
-    ----------
-    n_volumes : int
-    tr_s : float
-        Repetition time in seconds.
-    period_s : float or None
-        Longest period that stays, in seconds; None for no filter.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_volumes, n_drifts)
-    """
-    count = int(2 * n_volumes * tr_s / period_s) if period_s else 0
-    angle = np.pi * (2 * np.arange(n_volumes)[:, None] + 1) / (2 * n_volumes)
-    return np.asarray(np.cos(angle * np.arange(1, count + 1)), dtype=np.float64)
-
-
-def _without(series: NDArray[np.float64], regressors: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Each column less what the regressors explain of it; its mean stays."""
-    nuisance = np.column_stack(regressors)
-    if not nuisance.shape[1]:
-        return series
-    nuisance = nuisance - nuisance.mean(axis=0)
-    scale = nuisance.std(axis=0)
-    nuisance = nuisance[:, scale > 0] / scale[scale > 0]
-    if nuisance.shape[1] + 1 >= len(series):
-        raise InputError(f"{nuisance.shape[1]} regressors leave nothing of {len(series)} volumes")
-    fitted = np.linalg.lstsq(nuisance, series - series.mean(axis=0), rcond=None)[0]
-    return np.asarray(series - nuisance @ fitted, dtype=np.float64)

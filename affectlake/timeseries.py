@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from affectlake import _bold
 from affectlake._nifti import open_image, read_image
-from affectlake._presented import Repeats, mark_kept, respond
+from affectlake._presented import Estimate, Estimator, Repeats, mark_kept, respond
 from affectlake.atlas import Atlas
 from affectlake.brainframes import SubjectData, response_matrix, roi_frame, voxels_frame
 from affectlake.errors import InputError
 from affectlake.exclusions import Exclusions
-from affectlake.formats.bids import Run
+from affectlake.formats.bids import Run, read_confounds
 
 __all__ = ["SubjectData", "read_subject", "response_matrix"]
 
@@ -56,6 +56,9 @@ def read_subject(
     shift_s: float = 4.0,
     rest_s: float = 2.0,
     despike: bool = False,
+    high_pass_s: float | None = None,
+    estimator: Estimator = "block",
+    confounds: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> SubjectData:
     """Read a subject's runs to ROI time series and to one response per presentation and voxel.
@@ -63,8 +66,9 @@ def read_subject(
     Voxels are those inside the mask of every run (all of the image where no run has a mask). One that is constant or
     not finite in any run is used nowhere. ROI time series are means over usable voxels of the data as they are. A
     response is the mean over a block, which lasts from onset to onset + duration + ``rest_s`` but not past the next
-    presentation, ``shift_s`` later, all in whole volumes; then it is z-scored over the run's presentations. Of the
-    presentations of a clip and its duplicates the first is kept, or all (``repeats``).
+    presentation, ``shift_s`` later, all in whole volumes, or the estimate of a general linear model (``estimator``);
+    then it is z-scored over the run's presentations. Of the presentations of a clip and its duplicates the first is
+    kept, or all (``repeats``).
 
     Parameters
     ----------
@@ -82,7 +86,14 @@ def read_subject(
     rest_s : float
         Rest after each block that belongs to it, in seconds.
     despike : bool
-        Clip each voxel to +- 3 standard deviations of its run, before the mean over blocks.
+        Clip each voxel to +- 3 standard deviations of its run, before responses are estimated.
+    high_pass_s : float, optional
+        Drifts with a period longer than this are taken out, seconds.
+    estimator : {"block", "glm"}
+        ``glm``: least squares, one model a presentation, with Glover's response in the place of ``shift_s`` and
+        ``rest_s``.
+    confounds : sequence of str
+        Columns of the runs' tables of confounds to take out (``trans_*``); ``*`` and ``?`` stand for anything.
     progress : callable, optional
         Called with runs done and runs in all.
 
@@ -93,16 +104,18 @@ def read_subject(
     Raises
     ------
     InputError
-        Images cannot be read, lie on different grids or have no voxel in all masks.
+        Images cannot be read, lie on different grids or have no voxel in all masks; a run has no table of confounds
+        where some are asked for, or lacks one of them.
     """
     if not runs:
         raise InputError("no runs to read")
     exclusions = Exclusions()
     shown = mark_kept(presentations, duplicate_of or {}, exclusions, repeats)
     voxels = _find_voxels(runs, atlas, exclusions)
+    how = Estimate(shift_s, rest_s, despike, high_pass_s, estimator)
     tables, responses, means, used = [], [], [], []
     for done, run in enumerate(runs, start=1):
-        table, values, mean = _read_run(run, voxels, atlas, shown, shift_s, rest_s, despike, exclusions)
+        table, values, mean = _read_run(run, voxels, atlas, shown, how, _nuisance(run, confounds), exclusions)
         tables.append(table)
         responses.append(values)
         means.append(mean)
@@ -160,9 +173,8 @@ def _read_run(
     voxels: _Voxels,
     atlas: Atlas,
     presentations: pl.DataFrame,
-    shift_s: float,
-    rest_s: float,
-    despike: bool,
+    how: Estimate,
+    nuisance: Sequence[NDArray[np.float64]],
     exclusions: Exclusions,
 ) -> tuple[pl.DataFrame, NDArray[np.float32], NDArray[np.float64]]:
     """The run's presentations that have a response, the responses, and the means of regions.
@@ -174,8 +186,20 @@ def _read_run(
     voxels.nan |= nan
     voxels.constant |= constant
     means = _bold.roi_means(data, voxels.usable, voxels.labels, list(atlas.rois.values()))
-    shown, values = respond(data, presentations.filter(run=run.run), run.tr_s, shift_s, rest_s, despike, exclusions)
+    shown, values = respond(data, presentations.filter(run=run.run), run.tr_s, nuisance, how, exclusions)
     return shown, values, means
+
+
+def _nuisance(run: Run, patterns: Sequence[str]) -> list[NDArray[np.float64]]:
+    if not patterns:
+        return []
+    if run.confounds is None:
+        raise InputError(
+            "has no table of confounds (*_desc-confounds_timeseries.tsv)",
+            where=str(run.bold),
+            remedy="Put it beside the image, or leave out brain.confounds.",
+        )
+    return [read_confounds(run.confounds, patterns, run.n_volumes)]
 
 
 def _mend_means(

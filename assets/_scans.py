@@ -62,9 +62,10 @@ def _bids(
 
     runs = find_runs(study.resolve(brain.root), subject, space=brain.space, task=brain.task)
     groups = _groups(study, brain.atlas.groups)
-    atlas = read_atlas(study.resolve(brain.atlas.file), study.resolve(brain.atlas.labels), groups=groups)
+    image, labels = (study.resolve(brain.atlas.inside(file)) for file in (brain.atlas.file, brain.atlas.labels))
+    atlas = read_atlas(image, labels, groups=groups)
     shown = _shown(study, brain, runs, clips, exclusions)
-    return read_subject(runs, atlas, shown, progress=progress, **_blocks(brain, clips))
+    return read_subject(runs, atlas, shown, confounds=brain.confounds, progress=progress, **_blocks(brain, clips))
 
 
 def _series(
@@ -79,7 +80,6 @@ def _series(
         _shown(study, brain, [run], clips, exclusions),
         names=brain.rois,
         confounds=[(files[f"brain.confounds.{n}.file"], c.skip) for n, c in enumerate(brain.confounds)],
-        high_pass_s=brain.high_pass_s,
         **_blocks(brain, clips),
     )
 
@@ -192,4 +192,6 @@ def _blocks(brain: TimedSettings, clips: pl.DataFrame) -> Mapping[str, Any]:
         "shift_s": brain.shift_s,
         "rest_s": brain.rest_s,
         "despike": brain.despike,
+        "high_pass_s": brain.high_pass_s,
+        "estimator": brain.estimator,
     }

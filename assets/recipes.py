@@ -55,7 +55,7 @@ def _runs(study: Study, subject: str) -> Iterable[Path]:
         runs = find_runs(study.resolve(brain.root), subject, space=brain.space, task=brain.task)
     except InputError:
         return  # told when the scans are read
-    yield from (file for run in runs for file in (run.bold, run.events, run.mask) if file is not None)
+    yield from (file for run in runs for file in (run.bold, run.events, run.mask, run.confounds) if file is not None)
 
 
 def _model_inputs(study: Study, key: Key) -> tuple[str, ...]:

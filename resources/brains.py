@@ -6,11 +6,13 @@ What belongs here: keys, and which files they name. What does not: reading those
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from affectlake.errors import StudyError
 from resources.settings import IdRule, Settings
 
 SUBJECT = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
@@ -33,8 +35,29 @@ class Atlas(Settings):
 
     file: Path
     labels: Path
+    package: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """An installed Python package in whose folder `file` and `labels` lie; without it they lie beside the study."""
     groups: Groups | None = None
     """Every label is a region where absent."""
+
+    def inside(self, file: Path) -> Path:
+        """Where ``file`` is; the package is looked up and not imported.
+
+        Raises
+        ------
+        StudyError
+            The package is not installed.
+        """
+        if self.package is None:
+            return file
+        found = find_spec(self.package)
+        if found is None or not found.submodule_search_locations:
+            raise StudyError(
+                f"the package {self.package} is not installed",
+                where="brain.atlas.package",
+                remedy=f"Install it (pip install {self.package}), or name another atlas.",
+            )
+        return Path(found.submodule_search_locations[0]) / file
 
 
 class BrainSettings(Settings):
@@ -59,6 +82,12 @@ class TimedSettings(BrainSettings):
     rest_s: float = Field(2.0, ge=0, le=60)
     """Rest after each block that belongs to it, seconds."""
     despike: bool = False
+    """Clip every voxel to 3 standard deviations of its run first."""
+    high_pass_s: float | None = Field(None, gt=0)
+    """Drifts slower than this period are taken out, seconds; none where absent (of `glm` those slower than 128)."""
+    estimator: Literal["block", "glm"] = "block"
+    """Mean over the block, or a general linear model of each presentation (least squares, separate), in which Glover's
+    response stands in the place of shift and rest."""
 
 
 class BidsBrain(TimedSettings):
@@ -69,12 +98,14 @@ class BidsBrain(TimedSettings):
     task: str | None = None
     space: str | None = None
     atlas: Atlas
+    confounds: tuple[str, ...] = ()
+    """Columns of fMRIPrep's confounds that are taken out, such as `trans_*`; none where absent."""
 
     def paths(self, subject: str) -> Named:
         """The derivatives, whatever the subject, and the atlas."""
         yield "brain.root", self.root
-        yield "brain.atlas.file", self.atlas.file
-        yield "brain.atlas.labels", self.atlas.labels
+        yield "brain.atlas.file", self.atlas.inside(self.atlas.file)
+        yield "brain.atlas.labels", self.atlas.inside(self.atlas.labels)
         if self.atlas.groups is not None:
             yield "brain.atlas.groups.file", self.atlas.groups.file
 
@@ -106,8 +137,6 @@ class TimeSeriesBrain(TimedSettings):
     have ``{subject}``."""
     confounds: tuple[Confounds, ...] = ()
     """Fitted by least squares over the run and taken out."""
-    high_pass_s: float | None = Field(None, gt=0)
-    """Drifts slower than this period are taken out, seconds; none where absent."""
 
     def paths(self, subject: str) -> Named:
         """The subject's tables."""

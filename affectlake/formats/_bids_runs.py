@@ -41,6 +41,8 @@ class Run:
         Repetition time in seconds.
     n_volumes : int
         Volumes in the header of ``bold``.
+    confounds : Path or None
+        The run's table of confounds; None where there is none.
     """
 
     subject: str
@@ -51,6 +53,7 @@ class Run:
     mask: Path | None
     tr_s: float
     n_volumes: int
+    confounds: Path | None = None
 
 
 def find_runs(root: Path, subject: str, *, space: str | None = None, task: str | None = None) -> list[Run]:
@@ -167,6 +170,7 @@ def _run(root: Path, subject: str, number: int, image: Path) -> Run:
         mask=_mask(image),
         tr_s=_repetition_time(image, header_tr),
         n_volumes=n_volumes,
+        confounds=_confounds(image, stem),
     )
 
 
@@ -174,6 +178,13 @@ def _mask(image: Path) -> Path | None:
     new = image.name.replace("desc-preproc_bold", "desc-brain_mask")
     old = re.sub(r"_preproc(?=\.nii)", "_brainmask", image.name)
     paths = (image.with_name(name) for name in (new, old) if name != image.name)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _confounds(image: Path, stem: str) -> Path | None:
+    """Of fMRIPrep 20.2 and later, 1.2 to 20.1, and 1.0 to 1.1."""
+    names = ("desc-confounds_timeseries", "desc-confounds_regressors", "bold_confounds")
+    paths = (image.with_name(f"{stem}_{name}.tsv") for name in names)
     return next((path for path in paths if path.is_file()), None)
 
 

@@ -52,7 +52,7 @@ def test_groups_replace_the_regions_and_may_overlap(tmp_path):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("index\tname\n1\ta\n", "no column label; there are index, name"),
+        ("index\ttitle\n1\ta\n", r"columns index and label \(or name\) are needed; there are index, title"),
         ("index\tlabel\n1\ta\n1\tb\n", "row 3: index 1 stands twice"),
         ("index\tlabel\none\ta\n", "row 2: index 'one' is not a whole number"),
         ("index\tlabel\n1\t\n", "row 2: index 1 has no label"),

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from affectlake._nuisance import drifts
 from affectlake.errors import InputError
 from affectlake.formats.bids import Run, read_presentations
-from affectlake.roiseries import drifts, read_series_subject, series_run
+from affectlake.roiseries import read_series_subject, series_run
 from affectlake.tables import RESPONSES, ROI_TIMESERIES, VOXELS
 
 N, TR, BLOCK_S = 120, 2.0, 8.0

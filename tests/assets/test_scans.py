@@ -42,6 +42,32 @@ def names(study: Study) -> set[str]:
     return {path.name for path in RECIPE.files(study, {"subject": "s1"})}
 
 
+def test_an_atlas_inside_an_installed_package_confounds_and_estimator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bold = write_run(tmp_path, 1, noise(32), [(12 * k, 4, f"v{k}") for k in range(4)], subject="sub-s1")
+    table = bold.with_name("sub-s1_task-videos_run-1_desc-confounds_timeseries.tsv")
+    table.write_text("\n".join(["trans_x", *(str(k % 5) for k in range(32))]) + "\n")
+    packages = tmp_path / "site" / "someatlas"
+    packages.mkdir(parents=True)
+    (packages / "__init__.py").write_text("raise RuntimeError('an atlas is read, its package is not run')\n")
+    labels = (noise(1)[..., 0] * 0).astype("int16")
+    labels[0] = 1
+    save(packages / "data" / "atlas.nii.gz", labels)
+    (packages / "data" / "labels.csv").write_text("index,name\n1,amygdala\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    atlas = "atlas: {package: someatlas, file: data/atlas.nii.gz, labels: data/labels.csv}"
+    text = "format: bids, root: ., confounds: [trans_*], estimator: glm, " + atlas
+    brains = study(tmp_path, text, ["v0", "v1", "v2", "v3"])
+    found = read(brains)
+    assert found.voxels["rois"].explode().drop_nulls().unique().to_list() == ["amygdala"]
+    assert {"labels.csv", table.name} <= names(brains), "another atlas or other confounds make the responses stale"
+    plain = read(study(tmp_path, text.replace("confounds: [trans_*], ", ""), ["v0", "v1", "v2", "v3"]))
+    assert abs(plain.responses - found.responses).max() > 0.01
+    with pytest.raises(StudyError, match=r"the package noatlas is not installed.*pip install noatlas"):
+        list(study(tmp_path, text.replace("someatlas", "noatlas"), ["v0"]).files())
+
+
 def test_images_with_regions_made_of_an_atlas_labels(tmp_path: Path) -> None:
     for run in (1, 2):
         shown = [(4 * k, 4, f"v{6 * (run - 1) + k}") for k in range(6)]
