@@ -153,11 +153,11 @@ class Choice:
 def choose(problem: Problem) -> Choice:
     """Choose penalty and band weights of each target in each outer fold."""
     folds, targets = problem.folds, problem.responses.shape[1]
+    if problem.alphas.size == 1 and len(problem.candidates) == 1:
+        return _no_choice(problem)
     best = np.full((folds, targets), np.inf, dtype=np.float32)
     alpha = np.full((folds, targets), problem.alphas[0])
     candidate = np.zeros((folds, targets), dtype=np.intp)
-    if problem.alphas.size == 1 and len(problem.candidates) == 1:
-        return Choice(alpha, candidate)
     for c, f, block, errors in inner_errors(problem):
         error, index = (t.cpu().numpy() for t in errors.min(0))
         better = error < best[f, block.columns]
@@ -168,11 +168,19 @@ def choose(problem: Problem) -> Choice:
     return Choice(alpha, candidate)
 
 
+def _no_choice(problem: Problem) -> Choice:
+    """There is one penalty and nothing else to choose from: there are no inner folds."""
+    shape = (problem.folds, problem.responses.shape[1])
+    return Choice(np.full(shape, problem.alphas[0]), np.zeros(shape, dtype=np.intp))
+
+
 def choose_together(problem: Problem, pools: Index) -> Choice:
     """Choose one penalty (and band weights) for all targets of a pool: intp[v], 0, 1, ...
 
     Every target counts alike, whatever its units: errors are in units of its variance.
     """
+    if problem.alphas.size == 1 and len(problem.candidates) == 1:
+        return _no_choice(problem)
     n = int(pools.max()) + 1
     totals = np.zeros((problem.folds, len(problem.candidates), problem.alphas.size, n))
     for c, f, block, errors in inner_errors(problem):
@@ -238,6 +246,7 @@ class Scores:
     r_by_fold: Single  # [folds, v]
     r2_by_fold: Single
     r_by_run: Single  # [runs, v]
+    r2_by_run: Single
     constant: npt.NDArray[np.bool_]  # [folds, v]
     predicted: Single | None  # [n, v] in the caller's row order
 
@@ -256,6 +265,7 @@ def evaluate(problem: Problem, choice: Choice, *, predicted: bool) -> Scores:
     scores = Scores(
         np.zeros((folds, targets), np.float32),
         np.zeros((folds, targets), np.float32),
+        np.zeros((len(plan.labels), targets), np.float32),
         np.zeros((len(plan.labels), targets), np.float32),
         np.zeros((folds, targets), np.bool_),
         np.empty((n, targets), np.float32) if predicted else None,
@@ -283,7 +293,9 @@ def _score_fold(
     scores.r_by_fold[f, columns] = result.r.cpu().numpy()[mine]
     scores.r2_by_fold[f, columns] = result.r2.cpu().numpy()[mine]
     scores.constant[f, columns] = result.constant.cpu().numpy()[mine]
-    scores.r_by_run[segment[0] : segment[-1] + 1, columns] = result.r_by_run.cpu().numpy()[:, mine]
+    runs = slice(int(segment[0]), int(segment[-1]) + 1)
+    scores.r_by_run[runs, columns] = result.r_by_run.cpu().numpy()[:, mine]
+    scores.r2_by_run[runs, columns] = result.r2_by_run.cpu().numpy()[:, mine]
     if scores.predicted is not None:
         natural = (prediction + offset) * block.spread + block.mean
         scores.predicted[np.ix_(problem.plan.order[held], columns)] = natural.cpu().numpy()[:, mine]

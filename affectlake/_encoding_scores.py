@@ -25,6 +25,7 @@ class FoldScores:
     r: Tensor  # float32[b]
     r2: Tensor  # float32[b]
     r_by_run: Tensor  # float32[n_runs_of_fold, b]
+    r2_by_run: Tensor  # float32[n_runs_of_fold, b]
     constant: Tensor  # bool[b], the prediction or the response does not vary
 
 
@@ -51,14 +52,22 @@ def score(prediction: Tensor, offset: Tensor, response: Tensor, segment: Rows, s
     p, y = prediction - p_mean[runs], response - y_mean[runs]
     pp, yy, py = indicator @ (p * p), indicator @ (y * y), indicator @ (p * y)
     r_by_run, _ = _pearson(pp, yy, py, n, spread)
+    r2_by_run = _r2(pp, yy, py, n, y_mean - p_mean - offset)
     total = n.sum()
     p_all, y_all = (n * p_mean).sum(0) / total, (n * y_mean).sum(0) / total
     dp, dy = p_mean - p_all, y_mean - y_all
     pp, yy, py = ((within + n * between).sum(0) for within, between in ((pp, dp * dp), (yy, dy * dy), (py, dp * dy)))
     r, constant = _pearson(pp, yy, py, total, spread)
-    residual = yy - 2 * py + pp + total * (y_all - p_all - offset).square()
-    r2 = torch.where(yy > STILL * total, 1 - residual / yy.clamp(min=1e-30), torch.zeros_like(r))
-    return FoldScores(r, r2, r_by_run, constant)
+    r2 = _r2(pp, yy, py, total, y_all - p_all - offset)
+    return FoldScores(r, r2, r_by_run, r2_by_run, constant)
+
+
+def _r2(pp: Tensor, yy: Tensor, py: Tensor, n: Tensor, shift: Tensor) -> Tensor:
+    """R2 about the response's own mean; ``shift`` is by how much the prediction's mean is off."""
+    import torch
+
+    residual = yy - 2 * py + pp + n * shift.square()
+    return torch.where(yy > STILL * n, 1 - residual / yy.clamp(min=1e-30), torch.zeros_like(yy))
 
 
 def _pearson(pp: Tensor, yy: Tensor, py: Tensor, n: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:

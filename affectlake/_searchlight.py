@@ -87,11 +87,65 @@ def searchlight(
     Kriegeskorte et al. 2006, PNAS 103:3863 (the searchlight); Du et al. 2025, Nature Machine Intelligence 7:860, use
     cubes of radius 3 and Pearson's r.
     """
+    return searchlight_scores(
+        model_rsms,
+        responses,
+        ijk,
+        radius=radius,
+        shape=shape,
+        min_voxels=min_voxels,
+        exact=exact,
+        device=device,
+        seed=seed,
+        progress=progress,
+    ).scores
+
+
+@dataclass(frozen=True)
+class SearchlightScores:
+    """What `searchlight` returns, and how good its factors of the models are.
+
+    Attributes
+    ----------
+    scores : float32[n_models, v]
+    ranks : list of int
+        Eigenpairs that stand for each model; as many as stimuli where the model is used as it is.
+    error : float64[n_models]
+        Largest difference from the exact score at the centres checked; 0 in exact mode.
+    """
+
+    scores: Single
+    ranks: list[int]
+    error: Float
+
+
+def searchlight_scores(
+    model_rsms: npt.ArrayLike,
+    responses: npt.ArrayLike,
+    ijk: npt.ArrayLike,
+    *,
+    radius: float,
+    shape: Literal["sphere", "cube"] = "sphere",
+    min_voxels: int = 2,
+    exact: bool = False,
+    device: str = "auto",
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> SearchlightScores:
+    """`searchlight`, with the error of its factors.
+
+    Parameters
+    ----------
+    model_rsms, responses, ijk, radius, shape, min_voxels, exact, device, seed, progress
+        As in `searchlight`.
+    """
     light = _Light(model_rsms, responses, ijk, radius, shape, min_voxels, resolve_device(device))
     with own_threads(light.patterns.numel() * light.patterns.shape[1] * len(light.models)):
         if exact:
-            return light.run(light.exact, progress)
-        return light.run(light.factored(seed).scores, progress)
+            n_models, n = light.models.shape[:2]
+            return SearchlightScores(light.run(light.exact, progress), [n] * n_models, np.zeros(n_models))
+        factors, error = light.factored(seed)
+        return SearchlightScores(light.run(factors.scores, progress), factors.ranks, error)
 
 
 class _Light:
@@ -162,8 +216,8 @@ class _Light:
         models = torch.as_tensor(self.models, device=wide.device)[:, upper]
         return (models @ triangle) / length if length > 0 else torch.zeros(len(models), device=wide.device)
 
-    def factored(self, seed: int) -> _Factors:
-        """Factors of the models, of the rank that the centres checked ask for."""
+    def factored(self, seed: int) -> tuple[_Factors, Float]:
+        """Factors of the models, of the rank that the centres checked ask for, and their largest error there."""
         centres = self._centres_to_check(seed)
         ranks = None
         while True:
@@ -174,7 +228,7 @@ class _Light:
                 error = np.maximum(error, difference.cpu().numpy())
             n = self.models.shape[1]
             if (error <= TOLERANCE).all() or min(factors.ranks) == n:
-                return factors
+                return factors, error
             ranks = [min(2 * r, n) if e > TOLERANCE else r for r, e in zip(factors.ranks, error, strict=True)]
 
     def _centres_to_check(self, seed: int) -> Callable[[], Iterator[Tensor]]:

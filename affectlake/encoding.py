@@ -33,6 +33,7 @@ from affectlake._encoding_null import run_null
 from affectlake._encoding_splits import make_plan
 from affectlake._ridge import own_threads, resolve_device
 from affectlake._variance import variance_partition
+from affectlake.statistics import correlation_p
 
 __all__ = ["ALPHAS", "Encoding", "cross_validate", "variance_partition"]
 
@@ -51,9 +52,9 @@ class Encoding:
     r2 : float32[v]
         Coefficient of determination within each outer fold (1 - residual / variance about the fold's own mean),
         averaged over folds by rows. Below zero where the mean would have predicted better.
-    r_by_fold : float32[folds, v]
-    r_by_run : float32[runs, v]
-        Pearson r within each run, which is what a bootstrap over runs resamples.
+    r_by_fold, r2_by_fold : float32[folds, v]
+    r_by_run, r2_by_run : float32[runs, v]
+        Within each run, which is what a bootstrap over runs resamples.
     run_labels : array[runs]
         Runs in sorted order; 0, 1, ... for the contiguous blocks of a single run.
     rows_by_run : int64[runs]
@@ -85,7 +86,9 @@ class Encoding:
     r: Single
     r2: Single
     r_by_fold: Single
+    r2_by_fold: Single
     r_by_run: Single
+    r2_by_run: Single
     run_labels: npt.NDArray[np.generic]
     rows_by_run: npt.NDArray[np.int64]
     fold_by_run: npt.NDArray[np.int64]
@@ -113,6 +116,11 @@ class Encoding:
             return None
         higher = self.null_max.size - np.searchsorted(np.sort(self.null_max), self.r, side="left")
         return np.asarray((1 + higher) / (1 + self.null_max.size), dtype=np.float64)
+
+    @property
+    def p_analytic(self) -> Float:
+        """One-sided p of each target from `affectlake.statistics.correlation_p`: float64[v]; needs no permutation."""
+        return correlation_p(self.r, np.bincount(self.fold_by_run, weights=self.rows_by_run))
 
 
 def cross_validate(
@@ -247,7 +255,9 @@ def _run(
         r=r,
         r2=r2,
         r_by_fold=scores.r_by_fold,
+        r2_by_fold=scores.r2_by_fold,
         r_by_run=scores.r_by_run,
+        r2_by_run=scores.r2_by_run,
         run_labels=plan.labels,
         rows_by_run=np.bincount(plan.segment),
         fold_by_run=plan.fold[first],

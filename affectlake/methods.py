@@ -152,8 +152,8 @@ def _responses(settings: Values, counts: Values) -> str:
     parts += _taken_out(brain)
     if brain.get("estimator") == "glm":
         parts.append(
-            "The response to a clip is its estimate in a general linear model of its own (least squares, separate; Mumford "
-            "et al. 2012, NeuroImage 59, 2636-2643), with all other presentations in one regressor, Glover's haemodynamic "
+            "The response to a clip is its estimate in a general linear model of its own (least squares, separate; "
+            "Mumford et al. 2012, NeuroImage 59, 2636-2643), with all others in one regressor, Glover's haemodynamic "
             "response and cosine drifts."
         )
     elif "shift_s" in brain:

@@ -13,6 +13,7 @@ import polars as pl
 from affectlake.errors import InputError
 from affectlake.exclusions import Exclusions
 from affectlake.formats.textgrid import read_words
+from affectlake.haxby import link
 
 ALICE_WORDS = Path("alice/DownTheRabbitHoleFinal_exp120_pad_1.TextGrid")
 ALICE_START_S = 20.0
@@ -86,11 +87,7 @@ def write_alice(folder: Path, data: Path, *, length_s: float = 12.0) -> tuple[in
     exclusions = Exclusions()
     words = read_words(data / ALICE_WORDS, exclusions=exclusions)
     found = cut_passages(words, length_s=length_s, start_s=ALICE_START_S)
-    link = folder / "data"
-    if link.exists() and link.resolve() != data.resolve():
-        raise InputError("is there already and is not the data", where=str(link), remedy="Choose another folder.")
-    if not link.exists():
-        link.symlink_to(data.resolve(), target_is_directory=True)
+    link(folder / "data", data)
     found.select("video_id").write_csv(folder / "passages.csv")
     found.select("video_id", "description").write_csv(folder / "captions.csv")
     found.select("onset", "duration", "video_id").write_csv(folder / "shown.tsv", separator="\t")

@@ -13,11 +13,20 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from affectlake._searchlight import searchlight
+from affectlake._searchlight import SearchlightScores, searchlight, searchlight_scores
 from affectlake.errors import InputError
 from affectlake.statistics import permutation_p
 
-__all__ = ["RoiTest", "brain_rsm", "roi", "roi_test", "roi_tests", "searchlight"]
+__all__ = [
+    "RoiTest",
+    "SearchlightScores",
+    "brain_rsm",
+    "roi",
+    "roi_test",
+    "roi_tests",
+    "searchlight",
+    "searchlight_scores",
+]
 
 Float = npt.NDArray[np.float64]
 Method = Literal["pearson", "spearman"]

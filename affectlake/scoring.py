@@ -20,6 +20,7 @@ from affectlake.statistics import fdr
 from affectlake.tables import ENCODING_SCORES, RUN_SCORES, VOXEL_SCORES
 
 if TYPE_CHECKING:
+    from affectlake.decoding import Decoding
     from affectlake.encoding import Encoding
 
 Regions = dict[str, npt.NDArray[np.int64]]
@@ -136,10 +137,11 @@ def regions_of(voxels: pl.DataFrame) -> Regions:
     return {roi: found.get(roi, np.zeros(0, np.int64)) for roi in names}
 
 
-def region_rows(scene: Scene, regions: Regions, found: Encoding | None) -> pl.DataFrame:
+def region_rows(scene: Scene, regions: Regions, found: Encoding | None, analytic: bool = False) -> pl.DataFrame:
     """Rows of the table ``encoding_scores`` without subject, model and stamps; unscored regions have nulls."""
     sizes = dict(scene.voxels["rois"].explode().drop_nulls().value_counts().iter_rows())
-    voxel_q = None if found is None or found.p is None else fdr(found.p)
+    p = None if found is None else voxel_p(found, analytic)
+    voxel_q = None if p is None else fdr(p)
     ceilings = repeat_ceilings(scene.responses, scene.presentations["video_id"].to_numpy(), regions)
     rows = []
     for roi, columns in regions.items():
@@ -168,6 +170,21 @@ def region_rows(scene: Scene, regions: Regions, found: Encoding | None) -> pl.Da
     return with_q(pl.DataFrame(rows, schema={k: v for k, v in ENCODING_SCORES.schema.items() if k not in own}))
 
 
+def decoded_row(scene: Scene, roi: str, columns: npt.NDArray[np.int64], found: Decoding) -> dict[str, Any]:
+    """One row of the table ``decoding_scores`` without subject, model, q and stamps."""
+    return {
+        "roi": roi,
+        "n_stimuli": scene.presentations.height,
+        "n_voxels": columns.size,
+        "n_dimensions": found.r.size,
+        "mean_r": found.mean_r,
+        "identification": found.accuracy,
+        "p_r": found.p_r,
+        "p": found.p_accuracy,
+        "by_dimension": [{"dimension": d, "r": r} for d, r in enumerate(found.r.tolist())],
+    }
+
+
 def with_q(frame: pl.DataFrame, family: tuple[str, ...] = ()) -> pl.DataFrame:
     """``frame`` with BH-FDR ``q`` of its column ``p``, within each group of ``family``; null where p is null."""
     tested = frame.with_row_index("row").filter(pl.col("p").is_not_null()).select("row", "p", *family)
@@ -183,17 +200,27 @@ def run_rows(regions: Regions, found: Encoding | None) -> pl.DataFrame:
     for roi, columns in regions.items():
         if found is not None and columns.size:
             by_run = found.r_by_run[:, columns].mean(axis=1, dtype=np.float64)
+            r2 = found.r2_by_run[:, columns].mean(axis=1, dtype=np.float64)
             labels = (int(run) for run in found.run_labels)
-            rows += [(roi, *row) for row in zip(labels, found.rows_by_run.tolist(), by_run.tolist(), strict=True)]
+            scores = zip(labels, found.rows_by_run.tolist(), by_run.tolist(), r2.tolist(), strict=True)
+            rows += [(roi, *row) for row in scores]
     schema = {k: v for k, v in RUN_SCORES.schema.items() if k not in ("subject", "model")}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def voxel_rows(scene: Scene, found: Encoding | None) -> pl.DataFrame:
-    """Rows of the table ``voxel_scores`` without subject and model, one a usable voxel."""
+def voxel_rows(scene: Scene, found: Encoding | None, analytic: bool = False) -> pl.DataFrame:
+    """Rows of the table ``voxel_scores`` without subject and model, one a usable voxel; p as `voxel_p` gives it."""
     schema = {k: v for k, v in VOXEL_SCORES.schema.items() if k not in ("subject", "model", "q")}
     if found is None:
         return with_q(pl.DataFrame(schema=schema))
     voxel = scene.voxels.filter(pl.col("status") == "used")["voxel"]
-    p = [None] * found.r.size if found.p is None else found.p
-    return with_q(pl.DataFrame({"voxel": voxel, "r": found.r, "alpha": np.median(found.alpha, axis=0), "p": p}, schema))
+    none = [None] * found.r.size
+    p, p_max = (none if x is None else x for x in (voxel_p(found, analytic), found.p_max))
+    alpha = np.median(found.alpha, axis=0)
+    rows = with_q(pl.DataFrame({"voxel": voxel, "r": found.r, "alpha": alpha, "p": p, "p_max": p_max}, schema))
+    return rows.select(name for name in VOXEL_SCORES.schema if name in rows.columns)
+
+
+def voxel_p(found: Encoding, analytic: bool) -> npt.NDArray[np.float64] | None:
+    """P of each voxel: of the permutations, where there were any, or of the closed form."""
+    return found.p_analytic if analytic else found.p

@@ -69,6 +69,28 @@ def predicted_rsm(weights: ArrayLike) -> Floats:
     return result
 
 
+def similarities_of(vectors: ArrayLike, *, learnt: bool) -> NDArray[np.float64]:
+    """Similarity of every pair of clips in a model's space.
+
+    Parameters
+    ----------
+    vectors : float[n, d]
+    learnt : bool
+        True for an embedding of judgments (`predicted_rsm`). Of a feature space it is the correlation of the vectors,
+        or of one feature alone minus the absolute difference.
+
+    Returns
+    -------
+    float64[n, n]
+    """
+    from affectlake.rsa import brain_rsm
+
+    x = np.asarray(vectors, np.float64)
+    if learnt:
+        return predicted_rsm(x).astype(np.float64)
+    return brain_rsm(x) if x.shape[1] > 1 else np.asarray(-np.abs(x - x.T), np.float64)
+
+
 def measured_rsm(
     triplets: ArrayLike, n_items: int, *, counts: ArrayLike | None = None, probabilities: ArrayLike | None = None
 ) -> Floats:

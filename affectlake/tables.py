@@ -566,6 +566,7 @@ RUN_SCORES = Table(
         Column("run", pl.Int32, "held-out run"),
         Column("n", pl.Int32, "presentations in the run"),
         Column("mean_r", pl.Float64, "mean over voxels of the Pearson r within the run"),
+        Column("mean_r2", pl.Float64, "mean over voxels of R2 within the run; below 0: worse than the run's mean"),
     ),
     key=("subject", "model", "roi", "run"),
     partition_by=("subject", "model"),
@@ -580,8 +581,9 @@ VOXEL_SCORES = Table(
         Column("voxel", pl.Int32, "voxel of the subject"),
         Column("r", pl.Float32, "cross-validated Pearson r"),
         Column("alpha", pl.Float64, "median over folds of the chosen ridge penalty"),
-        Column("p", pl.Float64, "permutation p, one-sided", nullable=True),
+        Column("p", pl.Float64, "one-sided, of permutations or analytic (encoding.voxel_p)", nullable=True),
         Column("q", pl.Float64, "BH-FDR over the voxels of this subject and model", nullable=True),
+        Column("p_max", pl.Float64, "family-wise p over all voxels: permutations' highest r", nullable=True),
     ),
     key=("subject", "model", "voxel"),
     partition_by=("subject", "model"),
@@ -594,12 +596,16 @@ RSA_SCORES = Table(
         Column("subject", pl.String, "whose brain"),
         Column("model", pl.String, "whose space"),
         Column("roi", pl.String, "region"),
-        Column("method", pl.String, "pearson or spearman, of the upper triangles"),
+        Column(
+            "method",
+            pl.String,
+            "pearson or spearman, of the upper triangles; with partial_ before it controls are partialled out",
+        ),
         Column("n_stimuli", pl.Int32, "stimuli compared"),
         Column("n_voxels", pl.Int32, "voxels of the region used"),
         Column("rho", pl.Float64, "correlation of the two similarity matrices"),
         Column("p", pl.Float64, "permutation of stimuli, one-sided", nullable=True),
-        Column("q", pl.Float64, "BH-FDR over the regions of this subject and model", nullable=True),
+        Column("q", pl.Float64, "BH-FDR over the regions of this subject, model and method", nullable=True),
         *_STAMP,
     ),
     key=("subject", "model", "roi", "method"),
@@ -607,14 +613,64 @@ RSA_SCORES = Table(
     volatile=STAMP_NAMES,
 )
 
-SUBJECT_DIFFERENCE = pl.Struct({"subject": pl.String, "difference": pl.Float64})
+SEARCHLIGHT_SCORES = Table(
+    "searchlight_scores",
+    "How well one model's similarities match those of the voxels around one voxel.",
+    (
+        Column("subject", pl.String, "whose brain"),
+        Column("model", pl.String, "whose space"),
+        Column("voxel", pl.Int32, "centre: voxel of the subject; centres with too few voxels around them have no row"),
+        Column("n_stimuli", pl.Int32, "stimuli compared"),
+        Column("rho", pl.Float32, "Pearson r of the upper triangles of the two similarity matrices"),
+        Column("factor_error", pl.Float32, "largest error of rho that the model's factors made at 16 centres checked"),
+        *_STAMP,
+    ),
+    key=("subject", "model", "voxel"),
+    partition_by=("subject",),
+    volatile=STAMP_NAMES,
+)
+
+DIMENSION_R = pl.Struct({"dimension": pl.Int32, "r": pl.Float64})
+
+DECODING_SCORES = Table(
+    "decoding_scores",
+    "How well what one model says of the clips is read from one region of one subject.",
+    (
+        Column("subject", pl.String, "whose brain"),
+        Column("model", pl.String, "whose space: ratings, or dimensions of an embedding"),
+        Column("roi", pl.String, "region"),
+        Column("n_stimuli", pl.Int32, "presentations scored"),
+        Column("n_voxels", pl.Int32, "voxels of the region used"),
+        Column("n_dimensions", pl.Int32, "scores decoded"),
+        Column("mean_r", pl.Float64, "mean over dimensions of the cross-validated Pearson r"),
+        Column("identification", pl.Float64, "pairwise identification accuracy within held-out folds; chance is .5"),
+        Column("p_r", pl.Float64, "permutation p of mean_r, one-sided", nullable=True),
+        Column("p", pl.Float64, "permutation p of identification, one-sided", nullable=True),
+        Column("q", pl.Float64, "BH-FDR of p over the regions of this subject and model", nullable=True),
+        Column("by_dimension", pl.List(DIMENSION_R), "r of each dimension"),
+        *_STAMP,
+    ),
+    key=("subject", "model", "roi"),
+    partition_by=("subject",),
+    volatile=STAMP_NAMES,
+)
+
+SUBJECT_DIFFERENCE = pl.Struct(
+    {
+        "subject": pl.String,
+        "difference": pl.Float64,
+        "ci_low": pl.Float64,
+        "ci_high": pl.Float64,
+        "n_runs": pl.Int32,
+    }
+)
 
 COMPARISONS = Table(
     "comparisons",
     "Model A against model B in one region, paired over subjects.",
     (
         Column("roi", pl.String, "region"),
-        Column("metric", pl.String, "encoding (mean r) or rsa (rho)"),
+        Column("metric", pl.String, "encoding (mean r), rsa (Pearson's rho), rsa_METHOD, searchlight (mean rho)"),
         Column("model_a", pl.String, "first model, in name order"),
         Column("model_b", pl.String, "second model"),
         Column("n_subjects", pl.Int32, "subjects with both"),
@@ -624,7 +680,11 @@ COMPARISONS = Table(
         Column("q", pl.Float64, "BH-FDR over regions, for this pair and metric", nullable=True),
         Column("ci_low", pl.Float64, "95 % confidence interval of the mean difference", nullable=True),
         Column("ci_high", pl.Float64, "95 % confidence interval of the mean difference", nullable=True),
-        Column("by_subject", pl.List(SUBJECT_DIFFERENCE), "the difference of each subject"),
+        Column(
+            "by_subject",
+            pl.List(SUBJECT_DIFFERENCE),
+            "each subject's difference; 95 % interval over its runs (encoding)",
+        ),
         *_STAMP,
     ),
     key=("roi", "metric", "model_a", "model_b"),
@@ -719,6 +779,8 @@ TABLES: dict[str, Table] = {
         RUN_SCORES,
         VOXEL_SCORES,
         RSA_SCORES,
+        SEARCHLIGHT_SCORES,
+        DECODING_SCORES,
         COMPARISONS,
         VARIANCE_PARTITION,
         REPORT,

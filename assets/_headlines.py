@@ -68,10 +68,25 @@ def _comparisons(frame: pl.DataFrame) -> dict[str, Any]:
     }
 
 
+def _searchlight(frame: pl.DataFrame) -> dict[str, Any]:
+    best = frame.group_by("model").agg(pl.col("rho").mean()).sort("model")
+    return {f"mean_rho_{model}": rho for model, rho in best.iter_rows()}
+
+
+def _decoding(frame: pl.DataFrame) -> dict[str, Any]:
+    return {
+        "mean_identification": frame["identification"].mean(),
+        "best_identification": frame["identification"].max(),
+        "regions_significant": frame.filter(pl.col("q") < SIGNIFICANT).height,
+    }
+
+
 _MAKERS: dict[str, Callable[[pl.DataFrame], dict[str, Any]]] = {
     "embedding_quality": _quality,
     "dimensions": _dimensions,
     "encoding_scores": _scores("mean_r", "cross-validated r"),
     "rsa_scores": _scores("rho", "correlation of similarities"),
+    "searchlight_scores": _searchlight,
+    "decoding_scores": _decoding,
     "comparisons": _comparisons,
 }

@@ -43,37 +43,12 @@ def _shown(figure: Any, what: str) -> dg.MetadataValue:
     return dg.MetadataValue.md(f"![{what}](data:image/png;base64,{image})")
 
 
-VIEWS = (("from the right", 0, "y", "z"), ("from behind", 1, "x", "z"), ("from above", 2, "x", "y"))
-"""View, axis that is looked along, and the axes of the picture, which run to the front, the right and up."""
-
-
 def glass_brain(voxels: pl.DataFrame, scores: pl.DataFrame, column: str, title: str) -> Metadata:
-    """Draw one score as a glass brain: at each point the value farthest from 0 along the line of sight.
+    """One score as a glass brain; nothing where the voxels have no places or none has a score."""
+    from affectlake import pictures
 
-    In the subject's own space, with the outline of the subject's own voxels, whatever space that is. Nothing is drawn
-    where the voxels have no places or none has a score.
-    """
-    from affectlake.maps import placed, subject_volume, upright
-
-    if not placed(voxels) or scores.is_empty():
-        return {}
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    data, ends = upright(subject_volume(voxels, scores, column))
-    inside, _ = upright(subject_volume(voxels, voxels.select("voxel", there=pl.lit(1.0)), "there"))
-    limit = max(float(np.abs(data).max()), 1e-6)
-    figure = Figure(figsize=(8.4, 2.8), layout="constrained")
-    panels = figure.subplots(1, 3)
-    for (view, along, across, up), axes in zip(VIEWS, panels, strict=True):
-        box = {"extent": (*ends["xyz".index(across)], *ends["xyz".index(up)]), "origin": "lower"}
-        farthest = np.take_along_axis(data, np.abs(data).argmax(axis=along, keepdims=True), along).squeeze(along)
-        colours = axes.imshow(farthest.T, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest", **box)
-        axes.contour(inside.max(axis=along).T, levels=[0.5], colors="0.4", linewidths=0.8, **box)
-        axes.set(title=view, xlabel=f"{across} (mm)", ylabel=f"{up} (mm)")
-    figure.colorbar(colours, ax=list(panels), label=column)
-    figure.suptitle(title, fontsize=10)
-    return {"glass_brain": _shown(figure, title)}
+    figure = pictures.glass_brain(voxels, scores, column, title)
+    return {} if figure is None else {"glass_brain": _shown(figure, title)}
 
 
 def _draw(axes: Any, curve: pl.DataFrame) -> None:

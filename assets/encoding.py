@@ -1,4 +1,4 @@
-"""Stage 6: how well each space predicts each region of each brain, by encoding and by similarity."""
+"""Stage 6: how well each space predicts each region of each brain."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,12 +7,11 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from affectlake.scoring import Scene, region_rows, run_rows, voxel_rows, with_q
-from affectlake.tables import RSA_SCORES
+from affectlake.scoring import Scene, region_rows, run_rows, voxel_rows
 from assets._items import scoring_items
 from assets._plots import glass_brain
 from assets._work import Work
-from assets.recipes import ENCODING, RSA
+from assets.recipes import ENCODING
 from resources.device import DeviceResource
 from resources.io_manager import LakeResource
 from resources.progress import ProgressResource
@@ -37,6 +36,7 @@ def encoding_scores(
     settings = work.study.encoding
     scene = scene_of(work.study, responses, voxels, embeddings, videos, captions)
     regions = scene.regions()
+    analytic = settings.voxel_p == "analytic"
     found = None
     if scene.enough:
         with progress.track(context, f"{work.model} predicts {work.subject}") as advance:
@@ -57,60 +57,22 @@ def encoding_scores(
                 progress=advance,
             )
     yield work.result(
-        "encoding_scores", _named(work, region_rows(scene, regions, found), stamp=True), device.describe()
+        "encoding_scores", named(work, region_rows(scene, regions, found, analytic), stamp=True), device.describe()
     )
-    yield work.result("run_scores", _named(work, run_rows(regions, found)))
-    by_voxel = voxel_rows(scene, found)
+    yield work.result("run_scores", named(work, run_rows(regions, found)))
+    by_voxel = voxel_rows(scene, found, analytic)
     picture = glass_brain(scene.voxels, by_voxel, "r", _title(work, "cross-validated r"))
-    yield work.result("voxel_scores", _named(work, by_voxel), picture)
+    yield work.result("voxel_scores", named(work, by_voxel), picture)
 
 
 def _title(work: Work, what: str) -> str:
     return f"{what} of {work.model} in {work.subject}{' (SYNTHETIC data)' if work.study.synthetic else ''}"
 
 
-def _named(work: Work, rows: pl.DataFrame, *, stamp: bool = False) -> pl.DataFrame:
+def named(work: Work, rows: pl.DataFrame, *, stamp: bool = False) -> pl.DataFrame:
+    """``rows`` with the partition's subject and model, and on request with what they were computed from."""
     named = rows.with_columns(subject=pl.lit(work.subject), model=pl.lit(work.model))
     return work.stamped(named) if stamp else named
-
-
-def rsa_scores(
-    context: dg.AssetExecutionContext,
-    lake: LakeResource,
-    progress: ProgressResource,
-    responses: pl.LazyFrame,
-    voxels: pl.LazyFrame,
-    embeddings: pl.LazyFrame,
-    videos: pl.LazyFrame,
-    captions: pl.LazyFrame,
-) -> dg.MaterializeResult[Any]:
-    """Correlate one space's similarities with each region's."""
-    work = Work(context, RSA, lake)
-    scene = scene_of(work.study, responses, voxels, embeddings, videos, captions).by_clip()
-    with progress.track(context, f"similarities of {work.model} and {work.subject}"):
-        rows = _similarities(work, scene)
-    frame = rows.with_columns(n_stimuli=pl.lit(scene.presentations.height, dtype=pl.Int32), method=pl.lit("pearson"))
-    return work.result("rsa_scores", _named(work, frame, stamp=True))
-
-
-def _similarities(work: Work, scene: Scene) -> pl.DataFrame:
-    """Rows of regions with at least two usable voxels; none for a space of one column, which has no similarities."""
-    from affectlake.rsa import brain_rsm, roi, roi_tests
-    from affectlake.similarity import predicted_rsm
-
-    learnt = work.study.model(work.model).agent != "features"
-    regions = {name: scene.responses[:, c] for name, c in scene.regions().items() if c.size >= 2}
-    rows: list[tuple[object, ...]] = []
-    if scene.enough and regions and (learnt or scene.vectors.shape[1] >= 2):
-        similar = predicted_rsm(scene.vectors) if learnt else brain_rsm(scene.vectors)
-        settings = work.study.encoding
-        if settings.null:
-            tests = roi_tests({work.model: similar}, regions, null=settings.null, seed=settings.seed)
-            rows = [(name, regions[name].shape[1], test.rho, test.p) for (_, name), test in tests.items()]
-        else:
-            rows = [(name, values.shape[1], roi(similar, values), None) for name, values in regions.items()]
-    schema = {name: RSA_SCORES.schema[name] for name in ("roi", "n_voxels", "rho", "p")}
-    return with_q(pl.DataFrame(rows, schema=schema, orient="row"))
 
 
 def scene_of(

@@ -94,6 +94,17 @@ def _score_inputs(study: Study, key: Key) -> tuple[str, ...]:
     return ("responses", "voxels", "embeddings", "videos", *_scoring_inputs(study))
 
 
+def _controls(study: Study, key: Key) -> Iterable[Path]:
+    """The declared set of clips, and the feature spaces that are partialled out."""
+    names = (f"models.{name}.{part}" for name in study.rsa.partial for part in ("file", "ids"))
+    return _files("items", *names)(study, key)
+
+
+def _compared(study: Study, key: Key) -> tuple[str, ...]:
+    always = ("encoding_scores", "run_scores", "rsa_scores")
+    return (*always, "searchlight_scores", "voxels") if study.rsa.searchlight else always
+
+
 AGENTS = tuple(f"resources.agents.{name}" for name in ("ratings", "simulated", "recorded", "text", "service.agent"))
 
 VIDEOS = Recipe(
@@ -190,11 +201,37 @@ ENCODING = Recipe(
 RSA = Recipe(
     outputs=("rsa_scores",),
     inputs=("responses", "voxels", "embeddings", "videos", "captions"),
-    code=("assets.encoding",),
-    settings=lambda study, key: [study.encoding.null, study.encoding.seed, study.items],
-    files=_files("items"),
+    code=("assets.similarity", "resources.agents.features"),
+    settings=lambda study, key: [
+        study.encoding.null,
+        study.encoding.seed,
+        study.items,
+        study.rsa.methods,
+        [study.model(name).model_dump(mode="json") for name in study.rsa.partial],
+    ],
+    files=_controls,
     uses=_score_inputs,
     applies=lambda study: study.brain is not None and bool(study.models),
+)
+SEARCHLIGHT = Recipe(
+    outputs=("searchlight_scores",),
+    inputs=("responses", "voxels", "embeddings", "videos", "captions"),
+    code=("assets.similarity",),
+    settings=lambda study, key: [study.rsa.model_dump(mode="json", include={"searchlight"}), study.items],
+    files=_files("items"),
+    uses=_score_inputs,
+    models=lambda study: set((study.rsa.searchlight and study.rsa.searchlight.models) or study.model_names),
+    applies=lambda study: study.brain is not None and bool(study.models) and study.rsa.searchlight is not None,
+)
+DECODING = Recipe(
+    outputs=("decoding_scores",),
+    inputs=("responses", "voxels", "embeddings", "videos", "captions"),
+    code=("assets.decoding",),
+    settings=lambda study, key: [study.dump("encoding"), study.items, study.dump("decoding")],
+    files=_files("items"),
+    uses=_score_inputs,
+    models=lambda study: set(study.decoding.models),
+    applies=lambda study: study.brain is not None and bool(study.decoding.models),
 )
 VARIANCE = Recipe(
     outputs=("variance_partition",),
@@ -208,9 +245,10 @@ VARIANCE = Recipe(
 )
 COMPARISONS = Recipe(
     outputs=("comparisons",),
-    inputs=("encoding_scores", "rsa_scores"),
+    inputs=("encoding_scores", "run_scores", "rsa_scores", "searchlight_scores", "voxels"),
     code=("assets.comparisons",),
     settings=lambda study, key: study.model_names,
+    uses=_compared,
     applies=lambda study: study.brain is not None and len(study.models) > 1,
 )
 
@@ -227,6 +265,8 @@ RESULTS: tuple[Recipe, ...] = (
     CEILINGS,
     ENCODING,
     RSA,
+    SEARCHLIGHT,
+    DECODING,
     VARIANCE,
     COMPARISONS,
 )

@@ -60,6 +60,7 @@ def _divide(work: Work, scenes: dict[str, Scene], device: str) -> pl.DataFrame:
         first.responses,
         first.presentations["run"].to_numpy(),
         groups=regions,
+        banded=work.study.variance_partition.banded,
         folds=settings.folds,
         alphas=np.asarray(settings.alpha_grid),
         exclusive=first.presentations["video_id"].to_numpy(),

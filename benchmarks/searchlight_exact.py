@@ -53,7 +53,7 @@ def main():
     responses = (0.3 * space @ rng.normal(size=(20, len(ijk))) + rng.normal(size=(args.stimuli, len(ijk)))).astype("f4")
     start = time.process_time()
     light = _Light(models, responses, ijk, 3, "cube", 2, torch.device("cpu"))
-    factors = light.factored(0)
+    factors, _ = light.factored(0)
     factoring = time.process_time() - start
     inner = np.flatnonzero(((ijk >= 3) & (ijk < args.side - 3)).all(1))
     timed = rng.choice(inner, 50)

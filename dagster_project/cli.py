@@ -45,6 +45,7 @@ class Kind(StrEnum):
     blank = "blank"
     cowen_keltner = "cowen-keltner"
     alice = "alice"
+    haxby = "haxby"
     horikawa2020 = "horikawa2020"
 
 
@@ -74,14 +75,14 @@ def demo() -> None:
 def study_new(
     folder: Annotated[Path, typer.Argument(help="Folder of the new study.")],
     kind: Annotated[Kind, typer.Option(help="What to start from.")] = Kind.blank,
-    data: Annotated[Path | None, typer.Option(help="Folder that holds alice/, for the kind alice.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder that holds alice/ or haxby/, for these kinds.")] = None,
 ) -> None:
     """Write FOLDER/study.yaml; the demo's clips, ratings and scans are generated beside it, as are alice's passages."""
     import studies
     from affectlake.errors import StudyError
 
-    if (kind is Kind.alice) != (data is not None):
-        raise typer.BadParameter("the kind alice, and no other, needs --data")
+    if (kind in (Kind.alice, Kind.haxby)) != (data is not None):
+        raise typer.BadParameter("the kinds alice and haxby, and no other, need --data")
     target = folder / "study.yaml"
     if target.exists():
         raise StudyError("is there already", where=str(target), remedy="Choose another folder, or delete it first.")
@@ -89,7 +90,7 @@ def study_new(
     if kind is Kind.demo:
         _write_demo(folder)
     if data is not None:
-        _write_alice(folder, data)
+        (_write_alice if kind is Kind.alice else _write_haxby)(folder, data)
     if kind is Kind.horikawa2020:
         from affectlake.horikawa import write_horikawa2020
 
@@ -115,6 +116,12 @@ def _write_alice(folder: Path, data: Path) -> None:
     out.print(f"wrote {passages} passages", highlight=False)
     for source, reason, what, n in left_out.frame("passages").select("source", "reason", "what", "n").iter_rows():
         out.print(f"  left out: {n} x {reason} of {what} in {Path(source).name}", highlight=False)
+
+
+def _write_haxby(folder: Path, data: Path) -> None:
+    from affectlake.haxby import write_haxby
+
+    out.print(f"wrote {write_haxby(folder, data)} blocks", highlight=False)
 
 
 @study_app.command("check")
@@ -233,6 +240,7 @@ def maps(
     folder: Annotated[Path, typer.Argument(help="Where the files go; one folder a subject.")],
     model: Annotated[list[str] | None, typer.Option(help="Only this model.")] = None,
     subject: Annotated[list[str] | None, typer.Option(help="Only this subject.")] = None,
+    pictures: Annotated[bool, typer.Option("--pictures", help="Draw r and rho too, as PNG.")] = False,
 ) -> None:
     """Write every voxel's scores as NIfTI images in the subjects' own spaces."""
     from dagster_project.maps import write_maps
@@ -240,10 +248,11 @@ def maps(
     study, lake = open_study()
     check_keys(study, model or (), subject or ())
     written = 0
-    for path in write_maps(study, lake, folder, model or study.model_names, subject or study.subjects):
+    models, subjects = model or study.model_names, subject or study.subjects
+    for path in write_maps(study, lake, folder, models, subjects, pictures=pictures):
         written += 1
         err.print(str(path), markup=False, highlight=False)
-    out.print(f"wrote {written} maps to {folder}", markup=False, highlight=False)
+    out.print(f"wrote {written} files to {folder}", markup=False, highlight=False)
 
 
 @app.command()

@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
 from affectlake.errors import StudyError
+from resources.analyses import Decoding, Encoding, Rsa, VariancePartition
 from resources.brains import BRAINS, Brain
 from resources.downloads import Download
 from resources.settings import IdRule, Settings
@@ -229,46 +230,6 @@ class Embedding(Settings):
     seed: int = 0
 
 
-class LogSpace(Settings):
-    """Powers of ten, from the first to the second exponent, so many of them."""
-
-    logspace: tuple[float, float, int]
-
-
-class Encoding(Settings):
-    """How responses are predicted from a space."""
-
-    folds: int = Field(6, ge=2)
-    gap: int = Field(0, ge=0)
-    """Presentations left out of training on each side of the held-out block, where a subject has one run only."""
-    alphas: LogSpace | tuple[float, ...] = LogSpace(logspace=(-1, 6, 20))
-    alpha: Literal["target", "roi", "shared"] = "target"
-    """Who shares a penalty: no one, the voxels of one region (of one set of regions, where they overlap), or all."""
-    null: int = Field(1000, ge=0)
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _folds_for_alphas(self) -> Encoding:
-        if self.folds < 3 and len(self.alpha_grid) > 1:
-            raise ValueError("choosing among several alphas inside the training folds takes at least 3 folds")
-        return self
-
-    @property
-    def alpha_grid(self) -> tuple[float, ...]:
-        """The ridge penalties tried."""
-        if isinstance(self.alphas, LogSpace):
-            import numpy as np
-
-            return tuple(float(a) for a in np.logspace(*self.alphas.logspace))
-        return self.alphas
-
-
-class VariancePartition(Settings):
-    """Sets of models whose unique and shared variance is told apart."""
-
-    sets: tuple[tuple[str, ...], ...] = ()
-
-
 class Study(Settings):
     """One study. Every section but the name and the stimuli is optional: what is absent is not built."""
 
@@ -288,7 +249,9 @@ class Study(Settings):
     embedding: Embedding = Embedding()
     brain: Brain | None = None
     encoding: Encoding = Encoding()
+    rsa: Rsa = Rsa()
     variance_partition: VariancePartition = VariancePartition()
+    decoding: Decoding = Decoding()
     downloads: tuple[Download, ...] = ()
     """Files that `affectlake study fetch` brings."""
 
@@ -314,7 +277,20 @@ class Study(Settings):
             raise ValueError(f"variance_partition names unknown models: {', '.join(unknown)}")
         if any(not 2 <= len(set(models)) <= 4 for models in self.variance_partition.sets):
             raise ValueError("each of variance_partition.sets is a list of two to four models")
+        self._check_analyses()
         return self
+
+    def _check_analyses(self) -> None:
+        """Models that analyses name are there, and controls are feature spaces that a file holds."""
+        light = self.rsa.searchlight
+        named = {"decoding.models": self.decoding.models, "rsa.partial": self.rsa.partial}
+        for key, models in {**named, "rsa.searchlight.models": light.models if light else ()}.items():
+            unknown = sorted(set(models) - set(self.model_names))
+            if unknown:
+                raise ValueError(f"{key} names unknown models: {', '.join(unknown)}")
+        for name in self.rsa.partial:
+            if getattr(self.model(name), "agent", "") != "features" or getattr(self.model(name), "file", None) is None:
+                raise ValueError(f"rsa.partial names {name}, which is no model with `agent: features` and a `file`")
 
     def _check_profile(self, model: ServiceModel) -> None:
         profile = self.profiles.get(model.profile)

@@ -37,7 +37,8 @@ similarities AS (
         avg(rho) AS rho
     FROM rsa_scores
     SEMI JOIN study_subjects USING (subject)
-    WHERE model = $model
+    -- one method a study: Pearson's where it has both
+    WHERE model = $model AND method = (SELECT min(method) FROM rsa_scores WHERE method IN ('pearson', 'spearman'))
     GROUP BY roi
 ),
 

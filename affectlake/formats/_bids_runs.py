@@ -87,7 +87,7 @@ def find_runs(root: Path, subject: str, *, space: str | None = None, task: str |
     """
     name = subject if subject.startswith("sub-") else f"sub-{subject}"
     folder = _subject_folder(root, name)
-    images = _only("space", space, folder, {p: s for p in sorted(folder.glob("**/func/*")) if (s := _space(p))})
+    images = _only("space", space, folder, {p: s for p in sorted(folder.glob("**/func/*")) if (s := image_space(p))})
     images = _only("task", task, folder, {p: _entity(p.name, "task") for p in images})
     images.sort(key=_acquired)
     for image, following in pairwise(images):
@@ -119,7 +119,7 @@ def _subject_folder(root: Path, name: str) -> Path:
     )
 
 
-def _space(path: Path) -> str:
+def image_space(path: Path) -> str:
     """Space of a preprocessed image as the study file writes it; empty for any other file."""
     match = _NEW.match(path.name) or _OLD.match(path.name)
     if match is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from affectlake.formats._bids_confounds import read_confounds
 from affectlake.formats._bids_events import PRESENTATIONS, read_events, read_presentations, read_text, resolve_stimuli
 from affectlake.formats._bids_numbering import check_numbering, event_tables
-from affectlake.formats._bids_runs import Run, find_runs
+from affectlake.formats._bids_runs import Run, find_runs, image_space
 
 __all__ = [
     "PRESENTATIONS",
@@ -17,6 +17,7 @@ __all__ = [
     "check_numbering",
     "event_tables",
     "find_runs",
+    "image_space",
     "read_confounds",
     "read_events",
     "read_presentations",

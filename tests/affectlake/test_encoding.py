@@ -7,8 +7,9 @@ import sys
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, kstest
+from scipy.stats import binomtest, kstest, norm
 from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
 from affectlake.encoding import ALPHAS, cross_validate, variance_partition
@@ -111,13 +112,22 @@ def test_unequal_folds_are_averaged_by_rows():
 
 
 def test_r2_is_the_mean_over_folds_of_sklearns():
-    from sklearn.metrics import r2_score
-
     x, y, runs = planted()
     y = y + 3 * runs[:, None].astype(np.float32)  # runs of different level: an honest R2 pays for it
     mine = cross_validate(x, y, runs, predicted=True)
     theirs = [r2_score(y[runs == f], mine.predicted[runs == f], multioutput="raw_values") for f in np.unique(runs)]
     np.testing.assert_allclose(mine.r2, np.mean(theirs, 0), rtol=1e-3)
+
+
+def test_r2_of_a_run_is_sklearns_within_it():
+    x, y, runs = planted()
+    found = cross_validate(x, y, runs, folds=3, predicted=True)
+    for run, r2 in zip(found.run_labels, found.r2_by_run, strict=True):
+        rows = runs == run
+        expected = r2_score(y[rows], found.predicted[rows], multioutput="raw_values")
+        np.testing.assert_allclose(r2, expected, atol=1e-4)
+    rows = np.bincount(found.fold_by_run, weights=found.rows_by_run)
+    np.testing.assert_allclose(np.average(found.r2_by_fold, axis=0, weights=rows), found.r2, atol=1e-6)
 
 
 @pytest.mark.parametrize("trials", [False, True])
@@ -271,6 +281,39 @@ def test_random_features_score_zero_and_p_is_uniform(draws):
     assert binomtest(int((p <= 0.05).sum()), draws, 0.05).pvalue > 0.01
 
 
+@pytest.mark.parametrize("features", [4, 30])
+@pytest.mark.parametrize("draws", [20, pytest.param(200, marks=pytest.mark.long)])
+def test_without_an_effect_the_analytic_p_is_never_too_small(draws, features):
+    p, runs = [], np.repeat(np.arange(6), 20)
+    for seed in range(draws):
+        rng = np.random.default_rng(seed)
+        x, y = rng.normal(size=(120, features)), rng.normal(size=(120, 100)).astype(np.float32)
+        p.append(cross_validate(x, y, runs).p_analytic)
+    p = np.array(p)
+    assert abs((p <= 0.5).mean() - 0.5) < 0.05
+    # responses of one draw share the features: the draws are the independent units
+    for level in (0.05, 0.01):
+        share = (p <= level).mean(axis=1)
+        assert share.mean() < level + 2 * share.std(ddof=1) / draws**0.5
+    assert (p <= 0.05).mean() > 0.02, "nor so large that nothing would be found"
+
+
+@pytest.mark.parametrize("draws", [50, pytest.param(300, marks=pytest.mark.long)])
+def test_planted_effects_are_found_with_the_power_of_the_closed_form(draws):
+    """Of one feature r in a fold of m rows has mean rho (1 - (1 - rho^2) / 2m), variance (1 - rho^2)^2 / (m - 1)."""
+    rho, n, runs = 0.2, 240, np.repeat(np.arange(6), 40)
+    hits = []
+    for seed in range(draws):
+        rng = np.random.default_rng([9, seed])
+        x = rng.normal(size=(n, 1))
+        y = rho * x + (1 - rho**2) ** 0.5 * rng.normal(size=(n, 20))
+        hits.append(cross_validate(x, y.astype(np.float32), runs, alphas=[1.0]).p_analytic < 0.05)
+    found = np.concatenate(hits)
+    sd = 1 / np.sqrt(6 * 39)
+    expected = norm.sf((norm.isf(0.05) * 2**0.5 * sd - rho * (1 - (1 - rho**2) / 80)) / ((1 - rho**2) * sd))
+    assert abs(found.mean() - expected) < 0.03, (found.mean(), expected)
+
+
 def test_variance_partition_finds_unique_and_shared_parts():
     rng = np.random.default_rng(0)
     runs = np.repeat(np.arange(6), 1000)
@@ -371,6 +414,8 @@ def test_targets_of_one_label_share_the_penalty_that_is_best_for_all_of_them():
         for label in "ab":
             best = alphas[int(errors[:, labels == label].sum(1).argmin())]
             assert set(found.alpha[held, labels == label]) == {best}
+    one = cross_validate(x, y, runs, folds=6, alphas=[10.0], together=labels)
+    np.testing.assert_array_equal(one.r, cross_validate(x, y, runs, folds=6, alphas=[10.0]).r)
     alone = cross_validate(x, y, runs, folds=6, alphas=alphas, together=np.arange(6))
     np.testing.assert_array_equal(alone.alpha, cross_validate(x, y, runs, folds=6, alphas=alphas).alpha)
     assert len(np.unique(found.alpha)) > 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import kstest, ttest_rel
+from scipy.stats import kstest, norm, pearsonr, ttest_rel
+from scipy.stats import t as student
 
 from affectlake import statistics
 from affectlake.errors import InputError
@@ -78,3 +79,28 @@ def test_bootstrap_weights_values():
     assert statistics.bootstrap_mean([0.0, 1.0], weights=[1, 3]).estimate == 0.75
     with pytest.raises(InputError, match="two"):
         statistics.bootstrap_mean([1.0])
+
+
+def test_the_p_of_a_correlation_is_students_and_folds_held_out_in_turn_have_twice_the_variance():
+    rng = np.random.default_rng(0)
+    r = [pearsonr(*rng.normal(size=(2, 100)))[0] for _ in range(50)]
+    n = 100
+    t = np.array(r) * np.sqrt((n - 2) / (1 - np.array(r) ** 2))
+    np.testing.assert_allclose(statistics.correlation_p(r, [n]), student.sf(t, n - 2), atol=4e-3)
+    folds = np.array([[pearsonr(*rng.normal(size=(2, m)))[0] for m in (20, 40)] for _ in range(4000)])
+    mean = np.average(folds, axis=1, weights=[20, 40])
+    found = norm.isf(statistics.correlation_p(mean, [20, 40]))
+    assert found.std() == pytest.approx(0.5**0.5, abs=0.03), "folds that do not train each other have half the variance"
+    with pytest.raises(InputError, match="fewer than three rows"):
+        statistics.correlation_p([0.1], [100, 2])
+
+
+def test_intervals_of_many_means_are_those_of_each_alone():
+    rng = np.random.default_rng(0)
+    values, weights = rng.normal(0.2, 0.1, (12, 3)), rng.integers(20, 40, 12)
+    low, high = statistics.bootstrap_intervals(values, weights, draws=4000, seed=1)
+    for k in range(3):
+        alone = statistics.bootstrap_mean(values[:, k], weights=weights, draws=4000, seed=1)
+        assert (low[k], high[k]) == pytest.approx((alone.low, alone.high))
+    with pytest.raises(InputError, match="two rows"):
+        statistics.bootstrap_intervals(values[:1], weights[:1])

@@ -33,6 +33,8 @@ brain:
   atlas: {file: derivatives/atlas.nii.gz, labels: derivatives/atlas.tsv}
 encoding: {folds: 6, alphas: {logspace: [-1, 6, 8]}, null: 99}
 variance_partition: {sets: [[human-category, planted]]}
+rsa: {methods: [pearson, spearman], searchlight: {radius: 2, models: [planted, scrambled]}}
+decoding: {models: [planted], null: 49}
 """
 
 

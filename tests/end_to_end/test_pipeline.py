@@ -59,6 +59,34 @@ def test_similarity_analysis_agrees(finished: Finished) -> None:
     assert abs(mean["scrambled"]) < 0.03
 
 
+def test_searchlights_find_the_planted_regions_and_are_compared_model_against_model(finished: Finished) -> None:
+    light = finished.lake.read("searchlight_scores")
+    assert set(light["model"]) == {"planted", "scrambled"}
+    assert light["factor_error"].max() < 1e-3  # type: ignore[operator]
+    regions = finished.lake.read("voxels").select("subject", "voxel", roi="rois").explode("roi").drop_nulls("roi")
+    means = light.join(regions, on=["subject", "voxel"]).group_by("model", "roi").agg(pl.col("rho").mean())
+    found = dict(means.filter(model="planted").select("roi", "rho").iter_rows())
+    assert min(found[roi] for roi in truth(finished)) > found["motor"] + 0.02
+    compared = finished.lake.read("comparisons")
+    assert set(compared["metric"]) == {"encoding", "rsa", "rsa_spearman", "searchlight"}
+    first = compared.filter(metric="searchlight", roi="insula").row(0, named=True)
+    assert first["mean_difference"] == pytest.approx(
+        found["insula"] - means.filter(model="scrambled", roi="insula")["rho"].item(), abs=1e-6
+    )
+    own = compared.filter(metric="encoding")["by_subject"].explode().struct.unnest()
+    assert set(own["n_runs"]) == {6}
+    assert (own["ci_low"] <= own["ci_high"]).all()
+
+
+def test_the_planted_space_is_read_from_the_planted_regions(finished: Finished) -> None:
+    found = finished.lake.read("decoding_scores")
+    inside = found.filter(pl.col("roi").is_in(truth(finished)))
+    assert inside["identification"].min() > 0.55  # type: ignore[operator]
+    assert inside["q"].max() < 0.1  # type: ignore[operator]
+    assert found.filter(pl.col("roi") == "motor")["identification"].max() < 0.6  # type: ignore[operator]
+    assert found["by_dimension"].list.len().to_list() == found["n_dimensions"].to_list()
+
+
 def test_the_parts_of_the_variance_are_those_of_the_models_and_the_shared_one(finished: Finished) -> None:
     parts = finished.lake.read("variance_partition").filter(pl.col("roi") == "amygdala")
     assert set(parts["set"]) == {"human-category+planted"}
@@ -159,7 +187,7 @@ def test_a_changed_setting_of_the_scores_computes_the_scores_asked_for_and_nothi
     outcome = copy.run(Selection(subjects=frozenset({"sub-01"})))
     assert computed(outcome.computed) == {
         f"{table} {model}|sub-01": 1 for table in ("encoding_scores", "rsa_scores") for model in copy.study.model_names
-    } | {"variance_partition sub-01": 1}
+    } | {"variance_partition sub-01": 1, "decoding_scores sub-01": 1}
 
 
 def test_new_questions_lead_to_the_missing_answers_only(copy: Finished) -> None:
