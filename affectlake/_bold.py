@@ -5,8 +5,9 @@ What belongs here: arrays of one run, volumes in rows, the subject's voxels in c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,16 +30,33 @@ def load_run(path: Path, ijk: NDArray[np.int32]) -> NDArray[np.float32]:
     InputError
         The file is truncated or no image.
     """
+    out = np.empty((int(open_image(path).shape[3]), len(ijk)), dtype=np.float32)
+    for row, volume in zip(out, volumes(path, ijk), strict=True):
+        row[:] = volume
+    return out
+
+
+def volumes(path: Path, ijk: NDArray[np.int32]) -> Iterator[NDArray[Any]]:
+    """The voxels ``ijk`` of each volume of a 4-D image, one volume in memory at a time.
+
+    Yields
+    ------
+    ndarray, shape (n_voxels,)
+        In the image's type, scaled as its header says.
+
+    Raises
+    ------
+    InputError
+        The file is truncated or no image.
+    """
     image = open_image(path, keep_open=True)
     try:
         *shape, n_volumes = image.shape
         flat = np.ravel_multi_index(tuple(ijk.T), tuple(shape), order="F")
-        out = np.empty((n_volumes, len(ijk)), dtype=np.float32)
         for volume in range(n_volumes):
-            out[volume] = np.asanyarray(image.dataobj[..., volume]).ravel(order="F").take(flat)
+            yield np.asanyarray(image.dataobj[..., volume]).ravel(order="F").take(flat)
     except Exception as error:
         raise unreadable(path, error) from error
-    return out
 
 
 def unusable(data: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -56,7 +74,7 @@ def despike(data: NDArray[np.float32]) -> None:
 
 
 def roi_means(
-    data: NDArray[np.float32],
+    data: Iterable[NDArray[Any]],
     usable: NDArray[np.bool_],
     labels: NDArray[np.int32],
     rois: Sequence[tuple[int, ...]],
@@ -68,7 +86,8 @@ def roi_means(
 
     Parameters
     ----------
-    data : ndarray of float32, shape (n_volumes, n_voxels)
+    data : iterable of ndarray, shape (n_voxels,)
+        One a volume: the rows of a run, or `volumes`.
     usable : ndarray of bool, shape (n_voxels,)
     labels : ndarray of int32, shape (n_voxels,)
         Label of each voxel, 0 outside the atlas.
@@ -84,11 +103,20 @@ def roi_means(
     present, place = np.unique(labels[voxels], return_inverse=True)
     belongs = np.array([np.isin(present, members) for members in rois], dtype=np.float64).T
     n = np.bincount(place, minlength=present.size)
-    sums = np.array([np.bincount(place, row[voxels], minlength=present.size) for row in data])
+    # voxels of a label side by side: their sums are one pass
+    voxels, first = voxels[np.argsort(place, kind="stable")], np.concatenate([[0], np.cumsum(n)[:-1]]).astype(np.intp)
+    sums = np.array([_sums(row, voxels, first) for row in data])
     counts = n @ belongs
     with np.errstate(invalid="ignore"):
         means: NDArray[np.float64] = (sums @ belongs) / np.where(counts > 0, counts, np.nan)
     return means
+
+
+def _sums(row: NDArray[Any], voxels: NDArray[np.intp], first: NDArray[np.intp]) -> NDArray[np.float64]:
+    if not voxels.size:
+        return np.zeros(0)
+    sums: NDArray[np.float64] = np.add.reduceat(row.take(voxels), first, dtype=np.float64)
+    return sums
 
 
 def block_volumes(

@@ -18,7 +18,8 @@ def open_image(path: Path, *, keep_open: bool = False) -> Any:
     ----------
     path : Path
     keep_open : bool
-        Keep the file open between reads, so that reading a .gz forwards unpacks it once and not once a volume.
+        Keep the file open between reads, so that reading a .gz forwards unpacks it once and not once a volume. It is
+        unpacked by ISA-L, in a half to a third of zlib's time: most of reading a run is unpacking it.
 
     Returns
     -------
@@ -32,10 +33,17 @@ def open_image(path: Path, *, keep_open: bool = False) -> Any:
     import nibabel
 
     try:
-        # without a type: only some of nibabel is typed
-        return nibabel.load(path, **({"keep_file_open": True} if keep_open else {}))
+        image: Any = nibabel.load(path, **({"keep_file_open": True} if keep_open else {}))
+        if not keep_open or not path.name.endswith(".nii.gz"):
+            return image
+        from isal import igzip
+        from nibabel.fileholders import FileHolder
+
+        return type(image).from_file_map({"image": FileHolder(fileobj=igzip.open(path))})
     except FileNotFoundError as error:
         raise InputError("no such file", where=str(path)) from error
+    except EOFError as error:
+        raise unreadable(path, error) from error
     except Exception as error:  # nibabel raises a dozen types, all of which mean the same to the user
         raise InputError(f"not a readable NIfTI image ({error})", where=str(path)) from error
 

@@ -214,7 +214,7 @@ def _mend_means(
     inside = np.isin(voxels.labels, [label for members in rois for label in members])
     for k, run in enumerate(runs):
         if (inside & (used[k] != voxels.usable)).any():
-            means[k] = _bold.roi_means(_bold.load_run(run.bold, voxels.ijk), voxels.usable, voxels.labels, rois)
+            means[k] = _bold.roi_means(_bold.volumes(run.bold, voxels.ijk), voxels.usable, voxels.labels, rois)
 
 
 def _assemble(

@@ -124,7 +124,9 @@ def test_a_number_that_was_tampered_with_differs_by_how_much(copy: Finished) -> 
     forged = {**row, "delta_version": copy.lake.version("rsa_scores"), "run_id": "forged"}
     forged["finished_at"] = row["finished_at"].replace(year=2100)
     copy.lake.append("materializations", pl.DataFrame([forged], schema=MATERIALIZATIONS.schema))
-    done = explain(copy, "rsa_scores", "subject=sub-01", "model=planted", "roi=amygdala", "--recompute")
+    done = explain(
+        copy, "rsa_scores", "subject=sub-01", "model=planted", "roi=amygdala", "method=pearson", "--recompute"
+    )
     assert done.returncode == 1, done.stderr
     assert "different" in done.stdout
     assert "rho by 0.125" in done.stdout
@@ -159,7 +161,7 @@ def test_nothing_of_the_lake_changes_by_computing_again(finished: Finished) -> N
 def test_rounding_is_told_from_difference_and_rows_that_come_and_go_are_counted() -> None:
     from affectlake.tables import RUN_SCORES
 
-    rows = [("s", "m", "roi", run, 5, 0.5) for run in range(3)]
+    rows = [("s", "m", "roi", run, 5, 0.5, 0.2) for run in range(3)]
     before = pl.DataFrame(rows, schema=RUN_SCORES.schema, orient="row")
     assert compare("run_scores", before, before).verdict == "equal"
     nudged = compare("run_scores", before, before.with_columns(pl.col("mean_r") + 1e-9))

@@ -64,7 +64,10 @@ def test_searchlights_find_the_planted_regions_and_are_compared_model_against_mo
     assert set(light["model"]) == {"planted", "scrambled"}
     assert light["factor_error"].max() < 1e-3  # type: ignore[operator]
     regions = finished.lake.read("voxels").select("subject", "voxel", roi="rois").explode("roi").drop_nulls("roi")
-    means = light.join(regions, on=["subject", "voxel"]).group_by("model", "roi").agg(pl.col("rho").mean())
+    of_subject = (
+        light.join(regions, on=["subject", "voxel"]).group_by("model", "roi", "subject").agg(pl.col("rho").mean())
+    )
+    means = of_subject.group_by("model", "roi").agg(pl.col("rho").mean())
     found = dict(means.filter(model="planted").select("roi", "rho").iter_rows())
     assert min(found[roi] for roi in truth(finished)) > found["motor"] + 0.02
     compared = finished.lake.read("comparisons")

@@ -280,7 +280,14 @@ def test_the_report_is_stale_when_what_it_shows_changes_and_not_of_itself(copy: 
     assert behind(copy) == {"report"}
     copy.edit("show: ids,", "")
     copy.edit("null: 99", "null: 49")
-    assert behind(copy) == {"encoding_scores", "rsa_scores", "variance_partition", "comparisons", "report"}
+    assert behind(copy) == {
+        "encoding_scores",
+        "rsa_scores",
+        "decoding_scores",
+        "variance_partition",
+        "comparisons",
+        "report",
+    }
 
 
 def behind(study: Finished) -> set[str]:

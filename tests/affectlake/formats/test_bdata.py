@@ -1,10 +1,11 @@
-"""BData written with h5py and scipy in the documented layout: what bdpy 0.26 writes, and the older spellings."""
+"""BData as bdpy writes it, and the older spellings written with h5py and scipy in the documented layout."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import bdpy
 import h5py
 import numpy as np
 import pytest
@@ -66,6 +67,21 @@ def write_h5(path: Path, *, old: bool = False, names: bool = True, **kwargs: int
     return path
 
 
+def write_bdpy(path: Path) -> Path:
+    samples, values = content()
+    data = bdpy.BData()
+    data.add(samples[:, :V], "VoxelData")
+    for place, key in enumerate(LABELS):
+        data.add(samples[:, [V + place]], key)
+    for key, value in values.items():
+        if key.endswith("_ROI") or key.startswith("voxel_"):
+            text = f"1 = ROI {key}" if key.endswith("_ROI") else f"Voxel {key[-1]} coordinate"
+            data.add_metadata(key, value[:V], text, where="VoxelData")
+    data.add_vmap("stimulus_name", {n: f"{n:04d}" for n in range(1, len(samples) + 1)})
+    data.save(str(path))
+    return path
+
+
 def write_mat5(path: Path) -> Path:
     samples, values = content()
     key, text = np.array(list(values), dtype=object), np.array(described(list(values)), dtype=object)
@@ -96,7 +112,8 @@ def write_mat73(path: Path) -> Path:
 
 
 WRITERS = {
-    "bdpy": lambda folder: write_h5(folder / "a.h5"),
+    "bdpy": lambda folder: write_bdpy(folder / "a.h5"),
+    "new spelling": lambda folder: write_h5(folder / "a.h5"),
     "old spelling": lambda folder: write_h5(folder / "a.h5", old=True),
     "MATLAB 5": lambda folder: write_mat5(folder / "a.mat"),
     "MATLAB 7.3": lambda folder: write_mat73(folder / "a.mat"),
