@@ -39,7 +39,8 @@ def open_image(path: Path, *, keep_open: bool = False) -> Any:
         from isal import igzip
         from nibabel.fileholders import FileHolder
 
-        return type(image).from_file_map({"image": FileHolder(fileobj=igzip.open(path))})
+        unpacked: Any = igzip
+        return type(image).from_file_map({"image": FileHolder(fileobj=unpacked.open(path))})
     except FileNotFoundError as error:
         raise InputError("no such file", where=str(path)) from error
     except EOFError as error:

@@ -187,7 +187,7 @@ def identification(predicted: npt.ArrayLike, scores: npt.ArrayLike) -> float:
 def _unit(rows: Float) -> Float:
     centred = rows - rows.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-12)
+    return np.asarray(np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-12))
 
 
 def _fold(X: Float, plan: Plan, f: int, alpha: float) -> _Fold:

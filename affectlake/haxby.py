@@ -91,11 +91,11 @@ def _write_run(func: Path, source: Path, run: Path, number: int) -> pl.DataFrame
 def _write_atlas(folder: Path, masks: Path) -> None:
     import nibabel
 
-    labels, affine = None, None
+    brain, affine = read_image(masks / "brain.nii.gz")
+    labels = np.zeros(brain.shape[:3], dtype=np.int16)
     for label, name in enumerate(_MASKS.values(), start=1):
-        inside, affine = read_image(masks / f"{name}.nii.gz")
-        labels = np.zeros(inside.shape[:3], dtype=np.int16) if labels is None else labels
-        labels[(inside.reshape(labels.shape) > 0) & (labels == 0)] = label
+        inside = read_image(masks / f"{name}.nii.gz")[0].reshape(labels.shape) > 0
+        labels[inside & (labels == 0)] = label
     nibabel.save(make_image(labels, affine), folder / "atlas.nii.gz")
     rows = [f"{label}\t{name}" for label, name in enumerate(_MASKS, start=1)]
     (folder / "atlas.tsv").write_text("\n".join(["index\tlabel", *rows]) + "\n", encoding="utf-8")

@@ -87,7 +87,7 @@ def surface(voxels: pl.DataFrame, scores: pl.DataFrame, column: str, title: str)
     mesh, relief = load_fsaverage("fsaverage5")["inflated"], load_fsaverage_data("fsaverage5", data_type="sulcal")
     figure = Figure(figsize=(10, 2.6))
     for place, (half, view) in enumerate(SURFACE_VIEWS):
-        axes = figure.add_axes((0.005 + 0.225 * place, 0.02, 0.22, 0.8), projection="3d")
+        axes: Any = figure.add_axes((0.005 + 0.225 * place, 0.02, 0.22, 0.8), projection="3d")
         plot_surf_stat_map(
             mesh.parts[half],
             values[half],
