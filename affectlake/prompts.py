@@ -29,6 +29,14 @@ INSTRUCTION = (
     'only key is "odd" and whose value is "A", "B" or "C".'
 )
 
+DECISIONS_INPUT = (
+    f"{SYSTEM} Each question shows a JSON object that describes three videos, labelled A, B and C. Think of the "
+    "emotions that each of them evokes, and judge each question by its own three videos only."
+)
+"""What all questions of one request share where a service takes many at once."""
+
+DECISIONS_INSTRUCTION = "Which video of the block above is the odd one out, the least like the other two?"
+
 SCHEMA: dict[str, object] = {
     "type": "object",
     "properties": {"odd": {"type": "string", "enum": list(LABELS)}},
@@ -65,8 +73,17 @@ def user_text(captions: Sequence[Sequence[str]]) -> str:
     str
         One data block, then the instruction.
     """
+    return f"{_block(captions)}\n\n{INSTRUCTION}"
+
+
+def decision_text(captions: Sequence[Sequence[str]]) -> str:
+    """The question about three clips, as one of many in a request; see :func:`user_text`."""
+    return f"{_block(captions)}\n\n{DECISIONS_INSTRUCTION}"
+
+
+def _block(captions: Sequence[Sequence[str]]) -> str:
     data = {label: texts[0] if len(texts) == 1 else list(texts) for label, texts in zip(LABELS, captions, strict=True)}
-    return f"{OPEN}\n{_encode(data)}\n{CLOSE}\n\n{INSTRUCTION}"
+    return f"{OPEN}\n{_encode(data)}\n{CLOSE}"
 
 
 def _encode(data: object) -> str:

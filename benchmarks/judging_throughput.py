@@ -6,7 +6,7 @@ rate between the first tenth of the answers and the last twentieth: the run begi
 does not know what the service bears, and ends with fewer and fewer. The
 figure means something on a quiet machine only. Memory is the peak of the asking process.
 
-    python benchmarks/judging_throughput.py [QUESTIONS]
+    python benchmarks/judging_throughput.py [QUESTIONS] [chat|responses|messages|decisions]
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ def serve(pipe: multiprocessing.connection.Connection) -> None:
 
 def main() -> None:
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    name = sys.argv[2] if len(sys.argv) > 2 else "chat"
+    goal, each = (0.4, 400) if name == "decisions" else (4, 1)
     here, there = multiprocessing.get_context("spawn").Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
     server.start()
@@ -45,7 +47,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Service(url=here.recv()), Path(folder))
-        agent = bench.agent()
+        agent = bench.agent(name)
         agent.profile = agent.profile.model_copy(update={"max_in_flight": IN_FLIGHT, "requests_per_minute": 10**9})
         questions = bench.questions(agent, n)
         for _ in agent.judge(questions.head(IN_FLIGHT), lambda done: None):
@@ -57,15 +59,15 @@ def main() -> None:
     answered = pl.concat(chunks).sort()
     first, last = len(answered) // 10, len(answered) * 19 // 20
     rate = (last - first) / (answered[last] - answered[first]).total_seconds()
-    ideal = min(IN_FLIGHT / LATENCY_S, n / cpu)
+    ideal = min(each * IN_FLIGHT / LATENCY_S, n / cpu)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{len(answered):,} of {n:,} questions in {wall:.1f} s, {IN_FLIGHT} in flight, {LATENCY_S} s latency")
     print(f"questions a second, in all       {n / wall:10,.0f}")
     print(f"  once all are in flight         {rate:10,.0f}")
-    print(f"ideal: {IN_FLIGHT} / {LATENCY_S} s               {IN_FLIGHT / LATENCY_S:10,.0f}")
+    print(f"ideal: all in flight / {LATENCY_S} s   {each * IN_FLIGHT / LATENCY_S:10,.0f}")
     print(f"ideal: one core                  {n / cpu:10,.0f}")
     print(f"share of the smaller ideal       {rate / ideal:10.0%}  (goal 90 %)")
-    print(f"CPU a question, ms               {1000 * cpu / n:10.2f}  (goal 4)")
+    print(f"CPU a question, ms               {1000 * cpu / n:10.2f}  (goal {goal:g})")
     print(f"load of the machine              {os.getloadavg()[0]:10.1f}  ({os.cpu_count()} cores)")
     print(f"peak memory, MB                  {peak:10.0f}  (goal 400)")
 

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from affectlake.errors import AgentError, LakeError
-from affectlake.prompts import LABELS, user_text
+from affectlake.prompts import LABELS
 from assets._judging import agent_of, asked, unanswered
 from resources.agents.service import rows
 from resources.agents.service.agent import ServiceAgent
@@ -111,7 +111,7 @@ def _as_shown(agent: ServiceAgent, question: dict[str, Any], items: tuple[int, .
         yield "  (asked in other words, of another model or with other captions than the study has now)"
         return
     row = dict(zip("abc", items, strict=True)) | question
-    yield from (f"  | {line}" for line in user_text(rows.shown(row, agent.captions)).splitlines())
+    yield from (f"  | {line}" for line in agent.render(rows.shown(row, agent.captions)).splitlines())
 
 
 def _answer(row: dict[str, Any], places: dict[int, str]) -> str:

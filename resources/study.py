@@ -186,12 +186,20 @@ class OpenAIModel(ServiceModel):
     """An OpenAI model, or one on any server with OpenAI's interface."""
 
     agent: Literal["openai"]
-    api: Literal["chat", "responses"] = "chat"
+    api: Literal["chat", "responses", "decisions"] = "chat"
+    """Decisions are many questions a request, with a probability for each choice."""
     logprobs: bool = True
     """Ask for token probabilities and keep them as soft labels; some models refuse to give them."""
     temperature: float | None = Field(None, ge=0, le=2)
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     """Reasoning effort, for models that reason."""
+
+    @model_validator(mode="after")
+    def _decisions(self) -> OpenAIModel:
+        unused = sorted({"effort", "logprobs", "max_tokens", "temperature"} & self.model_fields_set)
+        if self.api == "decisions" and unused:
+            raise ValueError(f"`api: decisions` takes no {', '.join(unused)}")
+        return self
 
 
 class AnthropicModel(ServiceModel):

@@ -32,6 +32,7 @@ profiles: {{here: {{base_url: "{url}", key_env: CANARY_KEY, max_in_flight: 32, r
 models:
   - {{name: chat, agent: openai, profile: here, model: gpt-6-luna}}
   - {{name: responses, agent: openai, profile: here, model: gpt-6-luna, api: responses}}
+  - {{name: decisions, agent: openai, profile: here, model: gpt-6-luna, api: decisions}}
   - {{name: messages, agent: anthropic, profile: here, model: claude-haiku-5.5}}
 """
 

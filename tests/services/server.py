@@ -1,4 +1,8 @@
-"""A judge on the loopback interface that speaks the wires of OpenAI and Anthropic, with faults and personas."""
+"""A judge on the loopback interface that speaks the wires of OpenAI and Anthropic, with faults and personas.
+
+Real time is answered here, batches in ``batch_server``. Each fault is drawn for each question by itself, also where
+many questions share a request; a fault of the request (429, 500, reset, ...) is drawn for the request.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from affectlake.prompts import LABELS, data_block
+from tests.services.batch_server import Batches
 
 Captions = Mapping[str, str]
 Persona = Callable[[Captions, str], tuple[float, float, float]]
@@ -35,8 +40,23 @@ def biased(logits: tuple[float, float, float]) -> Persona:
 
 
 @dataclass
+class Request:
+    """One request as it came."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        body: dict[str, Any] = json.loads(self.raw or b"{}")
+        return body
+
+
+@dataclass
 class Seen:
-    """One request as it came and what was answered."""
+    """One question as it came and what was answered."""
 
     path: str
     key: str
@@ -60,11 +80,16 @@ class Service:
     """True: the label is drawn from the persona's probabilities; False: the most probable one."""
     outage: range = range(0)
     """Requests, counted from the first, that all meet a 500."""
+    unbearable: str = ""
+    """Decisions with this text in any of their questions are refused as a whole."""
     remember: bool = True
     seen: list[Seen] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
     url: str = ""
+    requests: int = 0
+    last: Request | None = None
+    batches: Batches = field(default_factory=Batches)
     _asked: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def answered(self) -> dict[str, list[str]]:
@@ -79,7 +104,7 @@ class Service:
         digest = hashlib.sha256(repr((self.seed, *parts)).encode()).digest()
         return int.from_bytes(digest[:7], "big") / 2**56
 
-    def fault_of(self, key: str) -> str | None:
+    def fault_of(self, key: str, among: Callable[[str], bool] = lambda fault: True) -> str | None:
         if len(self.seen) in self.outage:
             return "500"
         if not self.faults:
@@ -87,6 +112,8 @@ class Service:
         number, self._asked[key] = self._asked[key], self._asked[key] + 1
         point = self.draw(key, number)
         for name, share in self.faults.items():
+            if not among(name):
+                continue
             if point < share:
                 return name
             point -= share
@@ -105,7 +132,7 @@ class Service:
                 self.in_flight += 1
                 self.most_in_flight = max(self.most_in_flight, self.in_flight)
                 try:
-                    answer = await self._answer(*request)
+                    answer = await self._answer(request)
                 finally:
                     self.in_flight -= 1
                 if answer is None:
@@ -115,21 +142,57 @@ class Service:
                 await writer.drain()
         writer.close()
 
-    async def _answer(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> bytes | None:
-        key = headers.get("x-client-request-id", "")
+    async def _answer(self, request: Request) -> bytes | None:
+        self.requests, self.last = self.requests + 1, request
+        if (control := self.batches.handle(self, request)) is not None:
+            return control.encoded() if control.status else None
+        if _wire(request.path) == "decisions":
+            return await self._decide(request)
+        key, body = request.headers.get("x-client-request-id", ""), request.json
         fault = self.fault_of(key)
-        label, shares = self.choose(_question(body), key)
-        good = fault is None
-        if self.remember:
-            self.seen.append(Seen(path, key, headers.get("authorization", ""), body, fault, label if good else None))
+        label, shares = self.judge(request.path, key, request.headers.get("authorization", ""), body, fault)
         await asyncio.sleep(self.latency_s)
         if fault in _STATUSES:
-            return self._status(fault, headers)
+            return self._status(fault, request.headers)
         if fault == "reset":
             return None
         if fault == "html":
-            return _response(200, "<html>Welcome to the hotel's network</html>", kind="text/html")
-        return _response(200, json.dumps(_BODIES[_wire(path)](body, label, shares, fault)))
+            return respond(200, "<html>Welcome to the hotel's network</html>", kind="text/html")
+        return respond(200, json.dumps(reply_body(request.path, body, label, shares, fault)))
+
+    def judge(
+        self, path: str, key: str, authorization: str, body: dict[str, Any], fault: str | None
+    ) -> tuple[str, tuple[float, float, float]]:
+        """Decide on one question and note that it came."""
+        label, shares = self.choose(_question(body), key)
+        if self.remember:
+            self.seen.append(Seen(path, key, authorization, body, fault, None if fault else label))
+        return label, shares
+
+    async def _decide(self, request: Request) -> bytes | None:
+        """Answer many questions; a question's own faults leave the others alone."""
+        questions = request.json["questions"]
+        assert 1 <= len(questions) <= 400
+        whole = self.fault_of(request.headers.get("x-client-request-id", ""), lambda fault: fault in _OF_REQUESTS)
+        if self.unbearable and any(self.unbearable in q["instructions"] for q in questions):
+            whole = "400"
+        answers = []
+        for question in questions:
+            fault = whole or self.fault_of(question["name"], lambda fault: fault not in _OF_REQUESTS)
+            auth = request.headers.get("authorization", "")
+            label, shares = self.judge(request.path, question["name"], auth, question, fault)
+            answers += _decision(question["name"], label, shares, fault)
+        await asyncio.sleep(self.latency_s)
+        if whole in _STATUSES:
+            return self._status(whole, request.headers)
+        if whole == "reset":
+            return None
+        if whole == "html":
+            return respond(200, "<html>Welcome to the hotel's network</html>", kind="text/html")
+        answers.sort(key=lambda answer: self.draw("place", answer["name"]))
+        usage = {"input_tokens": 70 * len(questions) + 3, "output_tokens": 0}
+        body = {"answers": answers, "model": f"{request.json['model']}-2026-10-06", "usage": usage}
+        return respond(200, json.dumps({} if whole == "missing" else body))
 
     def _status(self, fault: str, headers: dict[str, str]) -> bytes:
         code = _STATUSES[fault]
@@ -139,10 +202,14 @@ class Service:
         if code == 307:
             more["location"] = self.elsewhere
         # a server in debug mode shows what it was sent
-        return _response(code, json.dumps({"error": {"message": fault, "headers": headers}}), more)
+        return respond(code, json.dumps({"error": {"message": fault, "headers": headers}}), more)
 
 
 _STATUSES = {"429": 429, "500": 500, "529": 529, "400": 400, "401": 401, "redirect": 307}
+
+
+_OF_REQUESTS = {*_STATUSES, "reset", "html", "missing"}
+"""Faults that all questions of a request share."""
 
 
 def _wire(path: str) -> str:
@@ -150,6 +217,8 @@ def _wire(path: str) -> str:
 
 
 def _question(body: dict[str, Any]) -> str:
+    if "instructions" in body and "input" not in body:
+        return str(body["instructions"])
     text: str = body["input"] if "input" in body else body["messages"][-1]["content"]
     return text
 
@@ -219,19 +288,48 @@ def _messages(body: dict[str, Any], label: str, shares: Any, fault: str | None) 
     }
 
 
+def _decision(name: str, label: str, shares: Any, fault: str | None) -> list[dict[str, Any]]:
+    """One answer of a decision, rounded as the service does; none, or two, where that is the fault."""
+    offered = [{"value": x, "probability": round(p, 2)} for x, p in zip(LABELS, shares, strict=True)]
+    answer = {"type": "choice", "name": name, "choice": label, "confidence": max(shares), "probabilities": offered}
+    if fault == "refusal":
+        return [{"type": "refusal", "name": name}]
+    if fault in ("prose", "unknown", "length"):
+        return [answer | {"choice": "D"}]
+    return {"lost": [], "doubled": [answer, answer | {"choice": "ABC"[LABELS.index(label) - 1]}]}.get(
+        fault or "", [answer]
+    )
+
+
 _BODIES = {"completions": _chat, "responses": _responses, "messages": _messages}
 
 
-async def _read(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], dict[str, Any]] | None:
+def reply_body(path: str, body: dict[str, Any], label: str, shares: Any, fault: str | None) -> dict[str, Any]:
+    """The body of a 200 that answers one question."""
+    return _BODIES[_wire(path)](body, label, shares, fault)
+
+
+async def _read(reader: asyncio.StreamReader) -> Request | None:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {k.strip().lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return head[0].split(" ")[1], headers, json.loads(body or b"{}")
+    if headers.get("transfer-encoding") == "chunked":
+        body = await _chunked(reader)
+    else:
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+    method, path, _ = head[0].split(" ")
+    return Request(method, path, headers, body)
 
 
-def _response(
-    status: int, text: str, headers: Mapping[str, str] | None = None, kind: str = "application/json"
-) -> bytes:
+async def _chunked(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    while size := int((await reader.readline()).strip(), 16):
+        body += await reader.readexactly(size)
+        await reader.readline()
+    await reader.readline()
+    return body
+
+
+def respond(status: int, text: str, headers: Mapping[str, str] | None = None, kind: str = "application/json") -> bytes:
     content = text.encode()
     lines = [f"HTTP/1.1 {status} Said", f"content-type: {kind}", f"content-length: {len(content)}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]

@@ -49,6 +49,7 @@ def check_accounts(found: Answers, questions: pl.DataFrame, service: Service) ->
     assert not set(given) & set(given_up)
     assert len(given) + given_up.n_unique() == questions.height
     assert given_up.n_unique() == given_up.len()
+    assert len(service.seen) == found.judgments.height + found.attempts.height, "a physical answer has no row"
     answered = service.answered()
     assert given == {key: labels[-1] for key, labels in answered.items()}
     assert all(len(labels) == 1 for labels in answered.values()), "a question was asked again after its answer"
@@ -78,7 +79,6 @@ def test_every_question_ends_accepted_or_as_a_stated_failure(bench: Start, wire:
     found, problem = collect(agent, questions)
     assert problem is None
     check_accounts(found, questions, here.service)
-    assert len(here.service.seen) == found.judgments.height + found.attempts.height, "a physical answer has no row"
     assert set(found.attempts["reason"]) == {"error", "invalid", "refused", "length"}
     assert found.attempts["raw"].str.len_bytes().max() <= 2048
 

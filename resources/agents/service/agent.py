@@ -20,13 +20,13 @@ from typing import Any
 import polars as pl
 
 from affectlake.errors import AgentError
-from affectlake.prompts import prompt_version
+from affectlake.prompts import DECISIONS_INPUT, DECISIONS_INSTRUCTION, decision_text, prompt_version, user_text
 from resources.agents.protocol import Answers, IntArray, Stimuli
 from resources.agents.service import rows
 from resources.agents.service.captions import ShownCaptions
 from resources.agents.service.loop import Event, Patience, Run, Stopped
-from resources.agents.service.prices import Price, read_prices
-from resources.agents.service.wire import Wire
+from resources.agents.service.prices import Price, Rate, read_prices
+from resources.agents.service.wire import Question, Wire
 from resources.study import AnthropicModel, OpenAIModel, Study
 
 CHUNK_S = 10.0
@@ -42,7 +42,7 @@ Settings = OpenAIModel | AnthropicModel
 
 
 class ServiceAgent:
-    """Asks a service one question a request.
+    """Asks a service, one question a request or as many as it takes.
 
     Parameters
     ----------
@@ -74,7 +74,8 @@ class ServiceAgent:
         self.settings, self.profile = settings, study.profiles[settings.profile]
         self._patience = patience or Patience()
         self.captions = ShownCaptions(settings.name, stimuli, study)
-        self.price: Price | None = read_prices(study).of(settings.model)
+        self.listed: Price | None = read_prices(study).of(settings.model)
+        self.price: Rate | None = self.listed and self.listed.rate("realtime", getattr(settings, "api", ""))
         if settings.max_usd is not None and self.price is None:
             raise AgentError(
                 f"has max_usd, but the price of {settings.model!r} is not known",
@@ -84,7 +85,12 @@ class ServiceAgent:
         self._spent = spent_usd
         # everything that the answer depends on besides the captions; where it is asked is not part of it
         rule = settings.model_dump(exclude={"name", "train", "control", "profile", "max_usd", "logprobs"})
-        self._prompt_version = prompt_version(*(f"{key}={value}" for key, value in sorted(rule.items())))
+        words = [f"{key}={value}" for key, value in sorted(rule.items())]
+        self.render: rows.Render = user_text
+        if isinstance(settings, OpenAIModel) and settings.api == "decisions":
+            self.render = decision_text
+            words += [DECISIONS_INPUT, DECISIONS_INSTRUCTION]
+        self._prompt_version = prompt_version(*words)
 
     @property
     def name(self) -> str:
@@ -106,7 +112,7 @@ class ServiceAgent:
 
     def prepare(self, progress: Callable[[int, int], None]) -> None:
         """See that there is a key, before the first question."""
-        self._key()
+        self.key()
 
     def judge(self, questions: pl.DataFrame, progress: Callable[[int], None]) -> Iterator[Answers]:
         """Answer ``questions`` in chunks; see :class:`resources.agents.protocol.Agent`.
@@ -132,7 +138,18 @@ class ServiceAgent:
         if work.stopped is not None:
             raise AgentError(work.stopped.what, where=f"model {self.name}", remedy=work.stopped.remedy)
 
-    def _key(self) -> str:
+    def requests(self, questions: pl.DataFrame) -> Iterator[Question]:
+        """The questions as they are put, one by one."""
+        return rows.requests(questions, self.name, self.prompt_version, self.captions, self.render)
+
+    def key(self) -> str:
+        """The service's key, as the environment has it now; kept nowhere.
+
+        Raises
+        ------
+        AgentError
+            There is none.
+        """
         key = os.environ.get(self.profile.key_env, "")
         if not key:
             raise AgentError(
@@ -145,12 +162,14 @@ class ServiceAgent:
     def _connect(self) -> Callable[[], Wire]:
         settings, profile = self.settings, self.profile
         if isinstance(settings, OpenAIModel):
+            from resources.agents.service.decisions import DecisionsWire
             from resources.agents.service.openai import OpenAIWire
 
-            return lambda: OpenAIWire(settings, profile, self._key())
+            wire = DecisionsWire if settings.api == "decisions" else OpenAIWire
+            return lambda: wire(settings, profile, self.key())
         from resources.agents.service.anthropic import AnthropicWire
 
-        return lambda: AnthropicWire(settings, profile, self._key())
+        return lambda: AnthropicWire(settings, profile, self.key())
 
     def _run(self, wire: Wire, emit: Callable[[Event], None]) -> Run:
         limits = (self.profile.max_in_flight, self.profile.requests_per_minute)
@@ -221,9 +240,7 @@ class _Work:
             self._run = self._new_run(wire, self._events.append)
             if self._halted:
                 self._run.stop(_HALT)
-            agent = self._agent
-            questions = rows.requests(self._questions, agent.name, agent.prompt_version, agent.captions)
-            await self._run.ask_all(questions)
+            await self._run.ask_all(self._agent.requests(self._questions))
             self.stopped = self._run.stopped
         finally:
             await wire.close()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from affectlake.prompts import SCHEMA, SYSTEM, Ending
-from resources.agents.service.wire import Clients, Reply, Wire, at, count_at, judged, text_at
+from resources.agents.service.wire import Clients, Question, Reply, Wire, at, count_at, judged, text_at
 from resources.study import AnthropicModel, Profile
 
 if TYPE_CHECKING:
@@ -60,12 +61,17 @@ class AnthropicWire(Wire):
         """Close the connections."""
         await self._clients.close()
 
-    async def _send(self, request_key: str, text: str) -> httpx2.Response:
+    async def _send(self, questions: Sequence[Question]) -> httpx2.Response:
+        (question,) = questions
+        return await self._clients.post("/v1/messages", self.request(question.text), question.key)
+
+    def request(self, text: str) -> dict[str, Any]:
+        """Body of the request that puts one question."""
         settings = self._settings
         output: dict[str, Any] = {"format": {"type": "json_schema", "schema": SCHEMA}}
         if settings.effort is not None:
             output["effort"] = settings.effort
-        body = {
+        return {
             "model": settings.model,
             "max_tokens": settings.max_tokens,
             "system": SYSTEM,
@@ -73,7 +79,6 @@ class AnthropicWire(Wire):
             "output_config": output,
             "thinking": {"type": settings.thinking},
         }
-        return await self._clients.post("/v1/messages", body, request_key)
 
     def _read(self, body: dict[str, Any]) -> Reply | None:
         content, stop = at(body, "content"), text_at(body, "stop_reason")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import polars as pl
 
 from affectlake.prompts import SCHEMA, SYSTEM
-from resources.agents.service import rows
 from resources.agents.service.agent import ServiceAgent
 
 BYTES_PER_TOKEN = 4
@@ -82,6 +81,6 @@ def _bytes(agent: ServiceAgent, questions: pl.DataFrame) -> float:
     if questions.is_empty():
         return 0.0
     sample = questions.gather_every(max(1, questions.height // _SAMPLE))
-    made = rows.requests(sample, agent.name, agent.prompt_version, agent.captions)
+    made = agent.requests(sample)
     around = len(SYSTEM) + len(json.dumps(SCHEMA))
     return around + sum(len(question.text.encode()) for question in made) / sample.height

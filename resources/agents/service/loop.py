@@ -11,13 +11,13 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from resources.agents.service.limiter import Limiter
-from resources.agents.service.prices import Price
-from resources.agents.service.wire import Kind, Reply, Wire
+from resources.agents.service.prices import Rate
+from resources.agents.service.wire import Kind, Question, Reply, Wire
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,6 @@ class Patience:
     """The run ends when the service has failed or limited every request for so long."""
     barren: int = 100
     """The run ends when so many questions in a row were given up without one accepted answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One question, rendered."""
-
-    key: str
-    row: dict[str, object]
-    """The columns of its key."""
-    text: str
-    attempted: int
-    """Physical answers to it in earlier runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +60,23 @@ class Stopped:
     remedy: str | None = None
 
 
+@dataclass(slots=True)
+class _Asked:
+    """A question and what this run has seen of it."""
+
+    question: Question
+    attempt: int
+    used: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
+    failed_at: float = math.inf
+    """When the service first failed it."""
+
+
 @dataclass
 class _State:
     spent: float
     reserved: float = 0.0
     open: int = 0
-    """Questions begun and not settled."""
+    """Requests begun and not settled."""
     accepted: int = 0
     heard: float = field(default_factory=time.monotonic)
     """When the service last gave an answer."""
@@ -96,7 +95,7 @@ class Run:
         Requests in flight at most, and started in a minute.
     emit : callable
         Gets each event as it happens.
-    price : Price or None
+    price : Rate or None
         What tokens cost, where that is known.
     budget : tuple
         US dollars spent in earlier runs; most that may be spent in all, or None; tokens that an answer may have.
@@ -109,7 +108,7 @@ class Run:
         wire: Wire,
         limits: tuple[int, int],
         emit: Callable[[Event], None],
-        price: Price | None,
+        price: Rate | None,
         budget: tuple[float, float | None, int],
         patience: Patience,
     ) -> None:
@@ -131,65 +130,94 @@ class Run:
     async def ask_all(self, questions: Iterable[Question]) -> None:
         """Ask until all are settled or the run is stopped."""
         async with asyncio.TaskGroup() as tasks:
-            for question in questions:
+            for group in _groups(questions, *self._wire.at_once):
                 # twice the requests in flight, so that those that wait after a failure keep nobody else waiting
                 await self._places.acquire()
-                if self._stop.is_set() or not await self._afford(question):
+                if self._stop.is_set() or not await self._afford(group):
                     break
-                tasks.create_task(self._settle(question))
+                tasks.create_task(self._settle_group(group))
         self._settle_doubts()
 
-    async def _settle(self, question: Question) -> None:
+    async def _settle_group(self, questions: list[Question]) -> None:
+        try:
+            await self._settle([_Asked(question, question.attempted) for question in questions])
+        finally:
+            self._places.release()
+
+    async def _settle(self, asked: list[_Asked]) -> None:
+        """Put the questions of one request, for which money is reserved, and those left open again, until none is."""
         reserved = True
         try:
-            used, failed_at = dict.fromkeys(Kind, 0), math.inf
-            attempt = question.attempted
             while not self._stop.is_set():
                 started = time.monotonic()
-                reply = await self._put(question)
-                if reply is None:
+                replies = await self._put([one.question for one in asked])
+                if replies is None:
                     return
-                used[reply.kind] += 1
-                if reply.kind is Kind.SERVICE:
-                    failed_at = min(failed_at, time.monotonic())
-                pause = self._pause(reply, used, failed_at)
-                self._heard(reply, started)
-                self._tell(question, reply, attempt, settled=pause is None)
-                attempt += 1
-                if pause is None:
+                again, pause = self._take(asked, replies, started)
+                if not again:
                     return
                 await self._limiter.sleep(pause)
                 # what was asked is paid for; asking again has to be afforded anew
-                self._turned_out(question)
-                reserved = await self._afford(question)
+                self._turned_out(asked)
+                reserved = False
+                if len(again) > 1 and all(reply.kind is Kind.REJECTED for reply in replies):
+                    return await self._settle_apart(again)
+                asked = again
+                reserved = await self._afford([one.question for one in asked])
         finally:
             if reserved:
-                self._turned_out(question)
-            self._places.release()
+                self._turned_out(asked)
 
-    async def _put(self, question: Question) -> Reply | None:
+    async def _settle_apart(self, asked: list[_Asked]) -> None:
+        """Find which questions of a request the service would not take."""
+        middle = len(asked) // 2
+        for half in (asked[:middle], asked[middle:]):
+            if self._stop.is_set() or not await self._afford([one.question for one in half]):
+                return
+            await self._settle(half)
+
+    async def _put(self, questions: Sequence[Question]) -> list[Reply] | None:
         async with self._limiter:
             if self._stop.is_set():
                 return None
             started = asyncio.get_running_loop().time()
-            reply = await self._wire.ask(question.key, question.text)
+            replies = await self._wire.ask(questions)
+            reply = replies[0]
             if reply.kind is Kind.LIMITED:
                 wait = self._patience.pause_s if reply.wait_s is None else reply.wait_s
                 self._limiter.limited(started, min(wait, self._patience.longest_wait_s))
-            elif reply.kind not in (Kind.SERVICE, Kind.FATAL):
+            elif any(reply.kind not in (Kind.SERVICE, Kind.FATAL) for reply in replies):
                 self._limiter.answered()
-            return reply
+            return replies
 
-    def _pause(self, reply: Reply, used: dict[Kind, int], failed_at: float) -> float | None:
+    def _take(self, asked: list[_Asked], replies: list[Reply], started: float) -> tuple[list[_Asked], float]:
+        """Tell what came back; those to be asked again, and after how many seconds."""
+        again, longest = [], 0.0
+        for one, reply in zip(asked, replies, strict=True):
+            one.used[reply.kind] += 1
+            if reply.kind is Kind.SERVICE:
+                one.failed_at = min(one.failed_at, time.monotonic())
+            pause = self._pause(one, reply, alone=len(asked) == 1)
+            self._heard(reply, started)
+            self._tell(one.question, reply, one.attempt, settled=pause is None)
+            one.attempt += 1
+            if pause is not None:
+                again.append(one)
+                longest = max(longest, pause)
+        return again, longest
+
+    def _pause(self, one: _Asked, reply: Reply, *, alone: bool) -> float | None:
         """Seconds before the question is put again, or None where it is settled."""
-        patience = self._patience
+        patience, used = self._patience, one.used[reply.kind]
         allowed = {Kind.CONTENT: patience.content, Kind.SERVICE: patience.service}.get(reply.kind, 1)
         if reply.kind in (Kind.LIMITED, Kind.FATAL):
-            return self._back_off(used[reply.kind], reply.wait_s)
+            return self._back_off(used, reply.wait_s)
+        if reply.kind is Kind.REJECTED and not alone:
+            return 0.0
         # an outage is no question's fault: only a service that answered others meanwhile counts against this one
-        if used[reply.kind] >= allowed and (reply.kind is not Kind.SERVICE or self._state.heard > failed_at):
+        if used >= allowed and (reply.kind is not Kind.SERVICE or self._state.heard > one.failed_at):
             return None
-        return 0.0 if reply.kind is Kind.CONTENT else self._back_off(used[reply.kind], reply.wait_s)
+        return 0.0 if reply.kind is Kind.CONTENT else self._back_off(used, reply.wait_s)
 
     def _back_off(self, n: int, wait_s: float | None) -> float:
         longest = min(self._patience.longest_pause_s, self._patience.pause_s * 2 ** min(n - 1, 16))
@@ -242,9 +270,9 @@ class Run:
             self._emit(event if settled else _unsettled(event))
         self._state.doubtful.clear()
 
-    async def _afford(self, question: Question) -> bool:
-        """Reserve what a question costs at worst; waits for dearer reservations to turn out cheaper."""
-        worst = self._worst(question)
+    async def _afford(self, questions: Sequence[Question]) -> bool:
+        """Reserve what a request costs at worst; waits for dearer reservations to turn out cheaper."""
+        worst = self._worst(questions)
         while self._most_usd is not None and self._state.spent + self._state.reserved + worst > self._most_usd:
             if self._state.open == 0:
                 self._stop_for_money()
@@ -257,8 +285,8 @@ class Run:
         self._state.open += 1
         return True
 
-    def _turned_out(self, question: Question) -> None:
-        self._state.reserved -= self._worst(question)
+    def _turned_out(self, asked: list[_Asked]) -> None:
+        self._state.reserved -= self._worst([one.question for one in asked])
         self._state.open -= 1
         self._paid.set()
 
@@ -266,11 +294,10 @@ class Run:
         what = f"the next question could exceed max_usd: {self._most_usd:g}; ${self._state.spent:.4f} is spent"
         self.stop(Stopped(what, "Raise `max_usd` and run again; what is done is kept."))
 
-    def _worst(self, question: Question) -> float:
-        """Upper bound of one answer's price: no tokenizer makes more tokens of a text than it has bytes."""
+    def _worst(self, questions: Sequence[Question]) -> float:
         if self._price is None or self._most_usd is None:
             return 0.0
-        return self._price.usd(len(question.text.encode()) + _OVERHEAD_TOKENS, self._max_tokens)
+        return self._price.at_most((question.text for question in questions), self._max_tokens)
 
     def _cost(self, reply: Reply) -> float | None:
         if self._price is None or reply.tokens_in is None or reply.tokens_out is None:
@@ -278,13 +305,25 @@ class Run:
         return self._price.usd(reply.tokens_in, reply.tokens_out)
 
 
-_OVERHEAD_TOKENS = 1000
-"""For the system text, the schema and the frame of the chat; far more than they are."""
-
 _FATAL_REMEDY = "Check the profile's base_url, the key and the model's name; nothing was written off."
 _BARREN = (
     "Look at them with `affectlake judgments show`; the model may lack structured output. Nothing was written off."
 )
+
+
+def _groups(questions: Iterable[Question], most: int, most_bytes: int) -> Iterator[list[Question]]:
+    """Questions as they are put together into requests: at most so many, of at most so many bytes or a single one."""
+    group: list[Question] = []
+    size = 0
+    for question in questions:
+        more = len(question.text.encode()) if most > 1 else 0
+        if group and (len(group) == most or size + more > most_bytes):
+            yield group
+            group, size = [], 0
+        group.append(question)
+        size += more
+    if group:
+        yield group
 
 
 def _unsettled(event: Event) -> Event:

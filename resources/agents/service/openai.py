@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from affectlake.prompts import LABELS, SCHEMA, SYSTEM, Ending
-from resources.agents.service.wire import Clients, Reply, Wire, at, count_at, judged, text_at
+from resources.agents.service.wire import Clients, Question, Reply, Wire, at, count_at, judged, text_at
 from resources.study import OpenAIModel, Profile
 
 if TYPE_CHECKING:
@@ -55,13 +56,16 @@ class OpenAIWire(Wire):
         """Close the connections."""
         await self._clients.close()
 
-    async def _send(self, request_key: str, text: str) -> httpx2.Response:
-        path, body = (
-            ("/chat/completions", self._chat(text))
-            if self._settings.api == "chat"
-            else ("/responses", self._response(text))
-        )
-        return await self._clients.post(path, body, request_key)
+    async def _send(self, questions: Sequence[Question]) -> httpx2.Response:
+        (question,) = questions
+        path, body = self.request(question.text)
+        return await self._clients.post(path, body, question.key)
+
+    def request(self, text: str) -> tuple[str, dict[str, Any]]:
+        """Path and body of the request that puts one question."""
+        if self._settings.api == "chat":
+            return "/chat/completions", self._chat(text)
+        return "/responses", self._response(text)
 
     def _chat(self, text: str) -> dict[str, Any]:
         settings = self._settings

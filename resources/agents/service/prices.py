@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +17,14 @@ from resources.study import Study
 _DATED = r"(?:-latest|[-@]\d{4}-?\d{2}-?\d{2})?$"
 
 
-class Price(BaseModel):
+OVERHEAD_TOKENS = 1000
+"""For the system text, the schema and the frame of a request; far more than they are."""
+
+QUESTION_TOKENS = 100
+"""The same for each question of a request."""
+
+
+class Rate(BaseModel):
     """US dollars per million tokens."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -27,6 +35,26 @@ class Price(BaseModel):
     def usd(self, tokens_in: float, tokens_out: float) -> float:
         """The price of so many tokens in US dollars."""
         return (tokens_in * self.input + tokens_out * self.output) / 1e6
+
+    def at_most(self, texts: Iterable[str], max_tokens: int) -> float:
+        """Upper bound of what a request with these questions costs: no tokenizer makes more tokens than bytes."""
+        sizes = [len(text.encode()) + QUESTION_TOKENS for text in texts]
+        return self.usd(sum(sizes) + OVERHEAD_TOKENS, max_tokens * len(sizes))
+
+
+class Price(Rate):
+    """What a model costs in real time, and how that changes elsewhere."""
+
+    batch: float = Field(1.0, ge=0, le=1)
+    """Share of the price that is charged in a batch."""
+    decisions: Rate | None = None
+    """Price of decisions, where the model gives them."""
+
+    def rate(self, mode: str, api: str = "") -> Rate | None:
+        """The price for a mode (realtime or batch) and an interface; None where it is not known."""
+        if api == "decisions":
+            return self.decisions
+        return Rate(input=self.input * self.batch, output=self.output * self.batch) if mode == "batch" else self
 
 
 _TABLE = TypeAdapter(dict[str, Price])
@@ -67,5 +95,5 @@ def _own(path: Path) -> dict[str, Price]:
         raise InputError(
             f"is no table of prices ({str(error).splitlines()[0][:200]})",
             where=str(path),
-            remedy="One line a model, US dollars per million tokens: `my-model: {input: 0.5, output: 2.0}`.",
+            remedy="One line a model, US dollars per million tokens: `my-model: {input: 0.5, output: 2, batch: 0.5}`.",
         ) from None

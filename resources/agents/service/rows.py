@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
 
-from affectlake.prompts import LABELS, user_text
+from affectlake.prompts import LABELS
 from affectlake.tables import ATTEMPTS, JUDGMENTS
 from resources.agents.local import request_keys, shaped
 from resources.agents.protocol import Answers
 from resources.agents.service.captions import ShownCaptions
-from resources.agents.service.loop import Event, Question
-from resources.agents.service.wire import Kind
+from resources.agents.service.loop import Event
+from resources.agents.service.wire import Kind, Question
 
 _AT_ONCE = 2048
 """Questions whose keys are made at a time: a long list of questions never stands in memory as rows."""
@@ -21,7 +21,13 @@ _AT_ONCE = 2048
 _KEY = ("triplet_id", "a", "b", "c", "presented", "repeat", "prompt_version", "stimulus_version", "model")
 
 
-def requests(questions: pl.DataFrame, model: str, prompt_version: str, captions: ShownCaptions) -> Iterator[Question]:
+Render = Callable[[Sequence[Sequence[str]]], str]
+"""From the captions of three clips, in presented order, to the question."""
+
+
+def requests(
+    questions: pl.DataFrame, model: str, prompt_version: str, captions: ShownCaptions, render: Render
+) -> Iterator[Question]:
     """The questions as they are put, one by one.
 
     Parameters
@@ -34,6 +40,8 @@ def requests(questions: pl.DataFrame, model: str, prompt_version: str, captions:
         Version of the wording.
     captions : ShownCaptions
         What they show.
+    render : callable
+        How they are worded.
 
     Yields
     ------
@@ -43,7 +51,7 @@ def requests(questions: pl.DataFrame, model: str, prompt_version: str, captions:
     for chunk in questions.iter_slices(_AT_ONCE):
         rows = chunk.with_columns(model=pl.lit(model), prompt_version=pl.lit(prompt_version))
         for row in rows.with_columns(request_keys(rows)).iter_rows(named=True):
-            text = user_text(shown(row, captions))
+            text = render(shown(row, captions))
             yield Question(row["request_key"], {name: row[name] for name in _KEY}, text, row["attempted"])
 
 

@@ -1,4 +1,4 @@
-"""What all services have in common: one question goes out, one reply comes back, and every reply has a kind.
+"""What all services have in common: questions go out, a reply to each comes back, and every reply has a kind.
 
 Replies are read from the body as it came: the SDKs would hand over models full of ``None``, or a string, where a server
 answers 200 with something else. What does not belong here: what to do about a reply (``loop``).
@@ -11,7 +11,7 @@ import json
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -60,6 +60,18 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """One question, rendered."""
+
+    key: str
+    row: dict[str, object]
+    """The columns of its key."""
+    text: str
+    attempted: int
+    """Physical answers to it in earlier runs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One physical answer."""
 
@@ -88,6 +100,9 @@ class Wire(ABC):
         The key itself. It is handed to the SDK, removed from whatever comes back, and shown nowhere.
     """
 
+    at_once: tuple[int, int] = (1, 0)
+    """Questions, and bytes of questions, that one request may hold; it always holds one."""
+
     def __init__(self, profile: Profile, key: str) -> None:
         import httpx2
 
@@ -98,34 +113,37 @@ class Wire(ABC):
         """Close the connections."""
 
     @abstractmethod
-    async def _send(self, request_key: str, text: str) -> httpx2.Response:
-        """Put one question; raises ``httpx2.HTTPError``."""
+    async def _send(self, questions: Sequence[Question]) -> httpx2.Response:
+        """Put the questions of one request; raises ``httpx2.HTTPError``."""
 
     @abstractmethod
     def _read(self, body: dict[str, Any]) -> Reply | None:
         """Read the body of a 200; None where it is not what the service says that it sends."""
 
-    async def ask(self, request_key: str, text: str) -> Reply:
-        """Put one question and say what came of it; never raises for what a server does."""
+    async def ask(self, questions: Sequence[Question]) -> list[Reply]:
+        """Put questions in one request and say what came of each; never raises for what a server does."""
         started = time.perf_counter()
         try:
             # the client's own timeout is one between two bytes: a server that drips would hold us for ever
             async with asyncio.timeout(self._timeout):
-                response = await self._send(request_key, text)
-            reply = self._of_text(response.text)
+                response = await self._send(questions)
+            replies = self._of_text(response.text, questions)
         except TimeoutError:
-            reply = Reply(Kind.SERVICE, "error", f"no answer within {self._timeout:g} s")
+            replies = [Reply(Kind.SERVICE, "error", f"no answer within {self._timeout:g} s")] * len(questions)
         except self._failure as error:
-            reply = self._of_error(error)
-        return replace(reply, raw=self._kept(reply.raw), latency_s=time.perf_counter() - started)
+            replies = [self._of_error(error)] * len(questions)
+        latency = time.perf_counter() - started
+        return [replace(reply, raw=self._kept(reply.raw), latency_s=latency) for reply in replies]
 
-    def _of_text(self, text: str) -> Reply:
-        try:
-            body = json.loads(text)
-        except (ValueError, RecursionError):
-            body = None
-        reply = self._read(body) if isinstance(body, dict) else None
-        return Reply(Kind.SERVICE, "invalid", text) if reply is None else replace(reply, raw=text)
+    def _of_text(self, text: str, questions: Sequence[Question]) -> list[Reply]:
+        body = json_object(text)
+        replies = None if body is None else self._read_all(body, text, questions)
+        return [Reply(Kind.SERVICE, "invalid", text)] * len(questions) if replies is None else replies
+
+    def _read_all(self, body: dict[str, Any], text: str, questions: Sequence[Question]) -> list[Reply] | None:
+        """A reply to each question; None where the body is not what the service says that it sends."""
+        reply = self._read(body)
+        return None if reply is None else [replace(reply, raw=text)]
 
     def _of_error(self, error: Exception) -> Reply:
         response: httpx2.Response | None = getattr(error, "response", None)
@@ -243,6 +261,15 @@ def judged(text: str | None, ending: Ending, **facts: Any) -> Reply:
     # a filter and a limit say the same when asked again
     kind = Kind.HOPELESS if verdict.reason in ("filtered", "length") else Kind.CONTENT
     return Reply(kind, verdict.reason, **facts)
+
+
+def json_object(text: str | bytes) -> dict[str, Any] | None:
+    """The JSON object that a text is, or None."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def at(body: Any, *path: str | int) -> Any:
