@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import polars as pl
@@ -53,10 +54,11 @@ def asked(agent: Agent, model: AnyModel, triplets: pl.DataFrame, seed: int) -> p
 
 def unanswered(questions: pl.DataFrame, model: str, lake: Lake) -> pl.DataFrame:
     """Questions that have neither an accepted answer nor been given up, with the attempts at them so far."""
-    answered = lake.scan("judgments", {"model": model}).select(KEY).collect()
-    tried = (
-        lake.scan("attempts", {"model": model}).group_by(KEY).agg(pl.col("final").any(), attempted=_next()).collect()
-    )
+    ids = questions["triplet_id"]
+    same = pl.col("triplet_id").is_between(pl.lit(ids.min()), pl.lit(ids.max()))
+    answered = lake.scan("judgments", {"model": model}).filter(same).select(KEY).collect()
+    attempts = lake.scan("attempts", {"model": model}).filter(same)
+    tried = attempts.group_by(KEY).agg(pl.col("final").any(), attempted=_next()).collect()
     given_up = tried.filter("final").select(KEY)
     missing = questions.join(answered, on=KEY, how="anti").join(given_up, on=KEY, how="anti")
     counted = missing.join(tried.drop("final"), on=KEY, how="left", maintain_order="left")
@@ -65,6 +67,69 @@ def unanswered(questions: pl.DataFrame, model: str, lake: Lake) -> pl.DataFrame:
 
 def _next() -> pl.Expr:
     return pl.col("attempt").max() + 1
+
+
+class Missing:
+    """The questions that a judge still has to answer, in the order of their triplets, a block at a time.
+
+    Each iteration plans anew and holds one block, so that a design of any size takes the memory of a block.
+
+    Parameters
+    ----------
+    agent : Agent
+        The judge.
+    model : AnyModel
+        Its section of the study file.
+    triplets : LazyFrame
+        The table ``triplets``.
+    seed : int
+        The study's seed.
+    lake : Lake
+        Where answers are kept.
+    """
+
+    def __init__(self, agent: Agent, model: AnyModel, triplets: pl.LazyFrame, seed: int, lake: Lake) -> None:
+        self._agent, self._model, self._triplets, self._seed, self._lake = agent, model, triplets, seed, lake
+        self._ranges = list(_ranges(triplets))
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        for low, high in self._ranges:
+            block = self._triplets.filter(pl.col("triplet_id").is_between(low, high)).collect()
+            questions = unanswered(asked(self._agent, self._model, block, self._seed), self._model.name, self._lake)
+            if questions.height:
+                yield questions
+
+    def count(self) -> int:
+        """How many there are now."""
+        return sum(questions.height for questions in self)
+
+
+BLOCK = 100_000
+"""Questions planned at a time."""
+
+
+def _ranges(triplets: pl.LazyFrame) -> Iterator[tuple[int, int]]:
+    """Ranges of triplet ids, first and last, that hold about a block of questions each."""
+    each, ids = (pl.col("orders").cast(pl.Int64) * pl.col("repeats")).sum(), pl.col("triplet_id")
+    low, high, total = triplets.select(low=ids.min(), high=ids.max(), total=each).collect().row(0)
+    if low is None:
+        return
+    # ids are random, so that bins of equal width hold about as many questions: an eighth of a block
+    width = max(1, (high - low + 1) * BLOCK // (8 * total))
+    held, start = 0, low
+    for number, n in triplets.group_by(bin=(ids - low) // width).agg(each).sort("bin").collect().iter_rows():
+        if held and held + n > BLOCK:
+            yield start, low + number * width - 1
+            held, start = 0, low + number * width
+        held += n
+    yield start, high
+
+
+def count_unperceived(agent: Agent, videos: pl.DataFrame, left_out: Exclusions) -> None:
+    """Count the clips that the judge cannot perceive and is therefore never asked about."""
+    canonical = videos.filter((pl.col("status") != "left") & pl.col("duplicate_of").is_null())
+    for video_id in canonical.filter(~pl.col("item").is_in(agent.items().tolist()))["video_id"]:
+        left_out.add("videos", "unperceived", video_id)
 
 
 class Counted(NamedTuple):

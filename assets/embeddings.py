@@ -31,6 +31,7 @@ def embeddings(
     videos: pl.LazyFrame,
     captions: pl.LazyFrame,
     ratings: pl.LazyFrame,
+    frames: pl.LazyFrame,
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Learn one model's space from its training judgments, or take its features as they are."""
     work = Work(context, EMBEDDINGS, lake)

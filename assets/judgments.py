@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from affectlake.exclusions import Exclusions
-from assets._judging import Tally, agent_of, asked, stimuli, unanswered
+from assets._judging import Missing, Tally, agent_of, count_unperceived, stimuli
 from assets._work import Metadata, Work
 from assets.recipes import JUDGMENTS
 from resources.io_manager import LakeResource
@@ -34,27 +34,28 @@ def judgments(
     elif isinstance(model, FeaturesModel):
         counts = {"asked": 0}
     else:
-        counts = _ask(work, triplets.collect(), progress)
+        counts = _ask(work, triplets, progress, left_out)
     yield work.appended("judgments", counts, exclusions=left_out)
     yield work.appended("attempts")
 
 
-def _ask(work: Work, triplets: pl.DataFrame, progress: ProgressResource) -> Metadata:
+def _ask(work: Work, triplets: pl.LazyFrame, progress: ProgressResource, left_out: Exclusions) -> Metadata:
     model = work.study.model(work.model)
     agent = agent_of(model, work.study, work.lake)
-    questions = unanswered(asked(agent, model, triplets, work.study.triplets.seed), model.name, work.lake)
-    if questions.is_empty():
+    count_unperceived(agent, work.lake.read("videos"), left_out)
+    missing = Missing(agent, model, triplets, work.study.triplets.seed, work.lake)
+    tally = Tally(missing.count())
+    if tally.questions == 0:
         return {"asked": 0}
     with progress.track(work.context, f"{model.name} gets ready") as advance:
         agent.prepare(advance)
-    tally = Tally(questions.height)
     with progress.track(work.context, f"{model.name} judges") as advance:
 
         def more(n: int) -> None:
             tally.settled += n
             advance(tally.settled, tally.questions, tally.line())
 
-        for answers in agent.judge(questions, more):
+        for answers in agent.judge(missing, more):
             accepted = work.lake.append("judgments", answers.judgments, work.context.run.run_id)
             work.lake.append("attempts", answers.attempts, work.context.run.run_id)
             tally.add(answers, accepted)

@@ -13,10 +13,7 @@ from affectlake.report.html import appearance
 from resources.brains import BidsBrain
 from resources.methods import versions
 from resources.provenance import Key, Recipe
-from resources.study import FeaturesModel, RatingsModel, ServiceModel, Study, TextModel
-
-READERS = (TextModel, ServiceModel)
-"""Models that read captions."""
+from resources.study import FeaturesModel, RatingsModel, ServiceModel, Study, reads_captions
 
 
 def _files(*names: str) -> Callable[[Study, Key], Iterable[Path]]:
@@ -63,7 +60,15 @@ def _model_inputs(study: Study, key: Key) -> tuple[str, ...]:
     model = study.model(key["model"])
     if isinstance(model, RatingsModel) or (isinstance(model, FeaturesModel) and model.scale):
         return ("videos", "ratings")
-    return ("videos", "captions") if isinstance(model, READERS) else ("videos",)
+    if isinstance(model, ServiceModel) and model.input == "frames":
+        return ("videos", "frames")
+    return ("videos", "captions") if reads_captions(model) else ("videos",)
+
+
+def _sees(study: Study, key: Key) -> bool:
+    """True for a model whose answers depend on the clips' files."""
+    model = study.model(key["model"])
+    return isinstance(model, ServiceModel) and model.input != "captions"
 
 
 def _judging_inputs(study: Study, key: Key) -> tuple[str, ...]:
@@ -82,11 +87,11 @@ def _scoring_inputs(study: Study) -> tuple[str, ...]:
 def _judging(study: Study, key: Key) -> object:
     """What decides which questions one model is asked and how it answers them."""
     model = study.model(key["model"])
-    reads_captions = study.captions is not None and isinstance(model, READERS)
     return [
-        model.model_dump(mode="json", exclude={"control", "profile", "max_usd"}),
+        model.model_dump(mode="json", exclude={"control", "profile", "max_usd", "media_uuids"}),
         study.triplets.seed,
-        study.captions.use if reads_captions and study.captions else None,
+        study.captions.use if reads_captions(model) and study.captions else None,
+        [study.stimuli.frames, study.stimuli.frame_side_px] if _sees(study, key) else None,
     ]
 
 
@@ -134,7 +139,7 @@ FRAMES = Recipe(
     outputs=("frames",),
     inputs=("videos",),
     code=("assets.stimuli",),
-    media=True,
+    media=lambda study, key: True,
     settings=lambda study, key: study.stimuli.model_dump(mode="json", include={"frames", "frame_side_px"}),
     applies=lambda study: study.stimuli.media_root is not None,
 )
@@ -151,16 +156,18 @@ JUDGMENTS = Recipe(
     settings=_judging,
     files=_files("models.{model}.file", "models.{model}.ids"),
     uses=_judging_inputs,
+    media=_sees,
     applies=lambda study: bool(study.models),
 )
 EMBEDDINGS = Recipe(
     outputs=("embeddings", "dimensions", "embedding_quality", "embedding_curves"),
-    inputs=("judgments", "triplets", "videos", "captions", "ratings"),
+    inputs=("judgments", "triplets", "videos", "captions", "ratings", "frames"),
     code=("assets.embeddings", "resources.agents.features"),
     # answers of other settings stay in the table of judgments: which of them count is decided by the settings
     settings=lambda study, key: [study.dump("embedding"), study.items, _judging(study, key)],
     files=_files("models.{model}.file", "models.{model}.ids", "items"),
     uses=_embedding_inputs,
+    media=_sees,
     applies=lambda study: bool(study.models),
 )
 DIMENSION_GRAPH = Recipe(
@@ -289,7 +296,7 @@ REPORT = Recipe(
         versions(),
     ],
     uses=_shown,
-    media=True,
+    media=lambda study, key: True,
 )
 
 

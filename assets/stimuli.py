@@ -79,7 +79,7 @@ def frames(
     left_out = Exclusions()
     with progress.track(context, "sampling frames") as advance:
         for start in range(0, todo.height, _CLIPS_A_COMMIT):
-            rows: list[tuple[str, int, int, int, float, bytes]] = []
+            rows: list[tuple[object, ...]] = []
             for clip in todo.slice(start, _CLIPS_A_COMMIT).iter_rows(named=True):
                 path = media_path(clip["file"], root, clip["video_id"])
                 try:
@@ -88,7 +88,7 @@ def frames(
                     left_out.add(path, "unreadable", f"{clip['video_id']}: {error.what}")
                     continue
                 named = (clip["sha256"], stimuli.frames, stimuli.frame_side_px)
-                rows += [(*named, i, time_s, jpeg) for i, (time_s, jpeg) in enumerate(sampled)]
+                rows += [(*named, i, *frame) for i, frame in enumerate(sampled)]
             work.lake.append("frames", pl.DataFrame(rows, schema=FRAMES_TABLE.schema, orient="row"), context.run.run_id)
             advance(min(start + _CLIPS_A_COMMIT, todo.height), todo.height)
     return work.appended("frames", {"clips_sampled": todo.height}, exclusions=left_out)

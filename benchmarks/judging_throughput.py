@@ -50,10 +50,10 @@ def main() -> None:
         agent = bench.agent(name)
         agent.profile = agent.profile.model_copy(update={"max_in_flight": IN_FLIGHT, "requests_per_minute": 10**9})
         questions = bench.questions(agent, n)
-        for _ in agent.judge(questions.head(IN_FLIGHT), lambda done: None):
+        for _ in agent.judge([questions.head(IN_FLIGHT)], lambda done: None):
             pass  # imports and connections are paid once, not a question
         wall, cpu = time.perf_counter(), time.process_time()
-        chunks = [chunk.judgments["judged_at"] for chunk in agent.judge(questions, lambda done: None)]
+        chunks = [chunk.judgments["judged_at"] for chunk in agent.judge([questions], lambda done: None)]
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     here.send("done")
     answered = pl.concat(chunks).sort()

@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from affectlake.errors import AgentError, LakeError
 from affectlake.prompts import LABELS
 from assets._judging import agent_of, asked, unanswered
-from resources.agents.service import rows
 from resources.agents.service.agent import ServiceAgent
 from resources.agents.service.estimate import Estimate, estimate
 from resources.lake import Lake
@@ -108,10 +108,15 @@ def _of_model(
 def _as_shown(agent: ServiceAgent, question: dict[str, Any], items: tuple[int, ...]) -> Iterator[str]:
     now = (agent.prompt_version, agent.stimulus_version(pl.DataFrame([items], orient="row").to_numpy())[0])
     if (question["prompt_version"], question["stimulus_version"]) != now:
-        yield "  (asked in other words, of another model or with other captions than the study has now)"
+        yield "  (asked in other words, of another model or with other captions or media than the study has now)"
         return
     row = dict(zip("abc", items, strict=True)) | question
-    yield from (f"  | {line}" for line in agent.render(rows.shown(row, agent.captions)).splitlines())
+    agent.shown.prepare(np.array(items, dtype=np.int32), lambda done, total: None)
+    text, clips = agent.shown.question(row)
+    for line, media in clips:
+        yield f"  | {line}"
+        yield from (f"  |   {medium}" for medium in media)
+    yield from (f"  | {line}" for line in text.splitlines())
 
 
 def _answer(row: dict[str, Any], places: dict[int, str]) -> str:

@@ -52,8 +52,9 @@ class Recipe:
         ``(study, key)`` to the inputs that matter for this partition; all of them where absent.
     models : callable, optional
         Where the computation is over several models: which of them it reads; all where absent.
-    media : bool
-        True where the clips' files matter; else only which clips there are, their items and canonical clips.
+    media : callable
+        ``(study, key)`` to True where the clips' files matter; else only which clips there are, their items and
+        canonical clips.
     applies : callable
         False for a study that lacks the section that this needs: what is absent is not built.
     """
@@ -65,7 +66,7 @@ class Recipe:
     files: Callable[[Study, Key], Iterable[Path]] = lambda study, key: ()
     uses: Callable[[Study, Key], tuple[str, ...]] | None = None
     models: Callable[[Study], set[str]] | None = None
-    media: bool = False
+    media: Callable[[Study, Key], bool] = lambda study, key: False
     applies: Callable[[Study], bool] = lambda study: True
 
     @property
@@ -183,7 +184,8 @@ def fingerprint(recipe: Recipe, key: Key, study: Study, ledger: Ledger) -> str |
     versions: dict[str, object] = {}
     for table in recipe.used(study, key):
         wanted = recipe.upstream(table, key, study)
-        have = {partition_name(k): v for k in wanted if (v := ledger.content(table, k, media=recipe.media)) is not None}
+        found = {partition_name(k): ledger.content(table, k, media=recipe.media(study, key)) for k in wanted}
+        have = {name: content for name, content in found.items() if content is not None}
         over_all = set(dimensions(table)) - set(key)
         if not have if over_all else len(have) < len(wanted):
             return None

@@ -175,7 +175,12 @@ class ServiceModel(ModelSettings):
     """Name of the endpoint under ``profiles``."""
     model: str = Field(min_length=1)
     """The service's name of the model; a dated one does not change under the study's feet."""
-    input: Literal["captions"] = "captions"
+    input: Literal["captions", "frames", "video"] = "captions"
+    """What it is shown of each clip; servers such as vLLM take the whole film."""
+    frames: int | None = Field(None, ge=1, le=32)
+    """Frames shown of each clip, evenly spaced; all that the study samples where absent."""
+    layout: Literal["sheet", "separate"] = "sheet"
+    """Frames of a clip as one picture, from left to right and from top to bottom, or one by one."""
     max_tokens: int = Field(64, ge=1)
     """Tokens that one answer may have, thinking included."""
     max_usd: float | None = Field(None, gt=0)
@@ -186,6 +191,8 @@ class OpenAIModel(ServiceModel):
     """An OpenAI model, or one on any server with OpenAI's interface."""
 
     agent: Literal["openai"]
+    media_uuids: bool = False
+    """The server keeps media by the name that they are given, as vLLM does: each is sent once, then named only."""
     api: Literal["chat", "responses", "decisions"] = "chat"
     """Decisions are many questions a request, with a probability for each choice."""
     logprobs: bool = True
@@ -201,6 +208,18 @@ class OpenAIModel(ServiceModel):
             raise ValueError(f"`api: decisions` takes no {', '.join(unused)}")
         return self
 
+    @model_validator(mode="after")
+    def _media(self) -> OpenAIModel:
+        if (self.input == "video" or self.media_uuids) and self.api != "chat":
+            raise ValueError("`input: video` and `media_uuids` need `api: chat`")
+        if self.input != "captions" and self.api == "decisions":
+            raise ValueError("`api: decisions` reads captions")
+        if self.media_uuids and self.input == "captions":
+            raise ValueError("`media_uuids` names media, but the model reads captions")
+        if self.input == "video" and self.max_usd is not None:
+            raise ValueError("`max_usd` cannot be kept with `input: video`: nobody knows beforehand what a film costs")
+        return self
+
 
 class AnthropicModel(ServiceModel):
     """An Anthropic model."""
@@ -209,6 +228,12 @@ class AnthropicModel(ServiceModel):
     thinking: Literal["disabled", "adaptive"] = "disabled"
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = "low"
     """None for models that do not take it."""
+
+    @model_validator(mode="after")
+    def _no_film(self) -> AnthropicModel:
+        if self.input == "video":
+            raise ValueError("Anthropic takes no film; show frames: `input: frames`")
+        return self
 
 
 MODELS: dict[str, type[ModelSettings]] = {
@@ -221,6 +246,12 @@ MODELS: dict[str, type[ModelSettings]] = {
     "anthropic": AnthropicModel,
 }
 """Settings by kind of agent."""
+
+
+def reads_captions(model: ModelSettings) -> bool:
+    """True for a judge that is shown the clips' captions."""
+    return isinstance(model, TextModel) or (isinstance(model, ServiceModel) and model.input == "captions")
+
 
 AnyModel = Annotated[
     RatingsModel | SimulatedModel | RecordedModel | FeaturesModel | TextModel | OpenAIModel | AnthropicModel,
@@ -274,10 +305,11 @@ class Study(Settings):
         for model in self.models:
             if getattr(model, "scale", None) is not None and self.ratings is None:
                 raise ValueError(f"model {model.name} needs ratings: add a section `ratings: {{file: ...}}`")
-            if isinstance(model, (TextModel, ServiceModel)) and self.captions is None:
+            if reads_captions(model) and self.captions is None:
                 raise ValueError(f"model {model.name} reads captions: add a section `captions: {{file: ...}}`")
             if isinstance(model, ServiceModel):
                 self._check_profile(model)
+                self._check_media(model)
         if self.items == "captioned" and self.captions is None:
             raise ValueError("items: captioned needs a section `captions: {file: ...}`")
         unknown = sorted({n for s in self.variance_partition.sets for n in s} - set(names))
@@ -309,6 +341,15 @@ class Study(Settings):
             raise ValueError(
                 f"model {model.name} asks for {model.model!r}, which profile {model.profile} does not allow: its "
                 f"`models` are {', '.join(profile.models)}"
+            )
+
+    def _check_media(self, model: ServiceModel) -> None:
+        if model.input != "captions" and self.stimuli.media_root is None:
+            raise ValueError(f"model {model.name} sees the clips: name their folder as `stimuli.media_root`")
+        if model.input == "frames" and (model.frames or 0) > self.stimuli.frames:
+            raise ValueError(
+                f"model {model.name} wants {model.frames} frames of each clip, but `stimuli.frames` has only "
+                f"{self.stimuli.frames} sampled"
             )
 
     @property

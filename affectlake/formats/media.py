@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from affectlake.errors import InputError
 
@@ -94,7 +94,20 @@ def probe(path: Path) -> Probe:
         return Probe("unreadable", "holds no frame that can be decoded", digest)
 
 
-def sample_frames(path: Path, n: int, side_px: int) -> list[tuple[float, bytes]]:
+class Frame(NamedTuple):
+    """A frame as it is kept."""
+
+    time_s: float
+    """From the first frame, seconds."""
+    sha256: str
+    """Of the JPEG bytes, hexadecimal."""
+    width: int
+    """Pixels."""
+    height: int
+    jpeg: bytes
+
+
+def sample_frames(path: Path, n: int, side_px: int) -> list[Frame]:
     """Frames of a clip, evenly spaced over its length.
 
     Parameters
@@ -108,8 +121,8 @@ def sample_frames(path: Path, n: int, side_px: int) -> list[tuple[float, bytes]]
 
     Returns
     -------
-    list of (float, bytes)
-        Time in seconds from the first frame, and the frame as JPEG; fewer than ``n`` where the clip has fewer.
+    list of Frame
+        In the order of the clip; fewer than ``n`` where the clip has fewer.
 
     Raises
     ------
@@ -123,7 +136,7 @@ def sample_frames(path: Path, n: int, side_px: int) -> list[tuple[float, bytes]]
         for frame in _decoded(container, stream):
             if frame.pts is None or frame.pts < wanted[0]:
                 continue
-            sampled.append((float((frame.pts - times[0]) * stream.time_base), _jpeg(frame, side_px)))
+            sampled.append(_kept(frame, float((frame.pts - times[0]) * stream.time_base), side_px))
             wanted = [pts for pts in wanted if pts > frame.pts]
             if not wanted:
                 break
@@ -221,11 +234,12 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)[:200]
 
 
-def _jpeg(frame: Any, side_px: int) -> bytes:
+def _kept(frame: Any, time_s: float, side_px: int) -> Frame:
     scale = min(1.0, side_px / max(frame.width, frame.height))
     width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
     # scaled while still in the codec's colour space: the full-size RGB picture is never made
     image = frame.to_image(width=width, height=height, interpolation="AREA")
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=_JPEG_QUALITY)
-    return buffer.getvalue()
+    jpeg = buffer.getvalue()
+    return Frame(time_s, hashlib.sha256(jpeg).hexdigest(), width, height, jpeg)

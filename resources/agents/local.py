@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -83,11 +83,12 @@ class LocalAgent(ABC):
         """One version for all triplets: all its answers come from one table, and asking again costs seconds."""
         return pl.repeat(self._stimuli, len(triplets), dtype=pl.String, eager=True).rename("stimulus_version")
 
-    def judge(self, questions: pl.DataFrame, progress: Callable[[int], None]) -> Iterator[Answers]:
+    def judge(self, questions: Iterable[pl.DataFrame], progress: Callable[[int], None]) -> Iterator[Answers]:
         """Answer ``questions`` in chunks; see :class:`resources.agents.protocol.Agent`."""
-        for chunk in questions.iter_slices(CHUNK):
-            yield self._answers(chunk, self.choose(chunk))
-            progress(chunk.height)
+        for block in questions:
+            for chunk in block.iter_slices(CHUNK):
+                yield self._answers(chunk, self.choose(chunk))
+                progress(chunk.height)
 
     @abstractmethod
     def choose(self, questions: pl.DataFrame) -> Choices:

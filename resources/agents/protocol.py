@@ -7,7 +7,7 @@ same shape. A refusal or an answer that cannot be read is an attempt, never a la
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,9 +76,10 @@ class Agent(Protocol):
         """Do what has to be done once before the first question; ``progress`` is told ``(done, total)``."""
         ...
 
-    def judge(self, questions: pl.DataFrame, progress: Callable[[int], None]) -> Iterator[Answers]:
+    def judge(self, questions: Iterable[pl.DataFrame], progress: Callable[[int], None]) -> Iterator[Answers]:
         """Answer ``questions`` (schema ``QUESTIONS``) in chunks; ``progress`` is told how many more are done.
 
+        Questions come in frames that are made when they are needed, so that no design is too large.
         Answers come in any order and carry their question's key; questions that were neither answered nor given up
         (the run was stopped) are simply absent.
         """

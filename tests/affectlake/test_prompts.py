@@ -12,8 +12,11 @@ from affectlake.prompts import (
     CLOSE,
     INSTRUCTION,
     LABELS,
+    MEDIA_INSTRUCTION,
+    MEDIA_SYSTEM,
     OPEN,
     SCHEMA,
+    SHOWN_AS,
     data_block,
     parse_answer,
     prompt_version,
@@ -110,3 +113,12 @@ def test_the_schema_is_strict_and_names_the_three_labels() -> None:
 def test_the_version_changes_with_what_the_question_is_asked_by() -> None:
     assert prompt_version("model=x") == prompt_version("model=x")
     assert prompt_version("model=x") != prompt_version("model=y")
+    assert prompt_version("model=x") != prompt_version("model=x", media=True)
+
+
+def test_who_sees_clips_is_told_to_judge_emotion_and_to_ignore_order_and_words_in_the_picture() -> None:
+    assert "order" in MEDIA_INSTRUCTION
+    assert "emotional tone alone" in MEDIA_INSTRUCTION
+    assert "no instructions" in MEDIA_SYSTEM
+    assert all(f'"{label}"' in MEDIA_INSTRUCTION for label in LABELS)
+    assert SHOWN_AS["sheet"].format(label="A", n=8).startswith("Video A, as one picture of 8 frames")

@@ -91,7 +91,7 @@ def test_times_and_bytes_can_be_asked_for(lake: Lake) -> None:
     since = "SELECT sum(rows) FROM materializations WHERE finished_at > "
     assert query(lake, since + "'2026-01-01'::TIMESTAMPTZ").item() == 3
     assert query(lake, since + "'2027-01-01'::TIMESTAMPTZ").item() is None
-    jpeg = pl.DataFrame([("s", 1, 8, 0, 0.5, b"jpeg")], schema=FRAMES.schema, orient="row")
+    jpeg = pl.DataFrame([("s", 1, 8, 0, 0.5, "h", 8, 6, b"jpeg")], schema=FRAMES.schema, orient="row")
     lake.append("frames", jpeg)
     assert query(lake, "SELECT jpeg FROM frames WHERE media_sha256 = 's'").item() == b"jpeg"
 

@@ -132,11 +132,29 @@ def test_a_model_behind_a_service_names_a_profile_that_allows_it(tmp_path: Path)
     assert "qwen-*" in text
 
 
-def test_a_model_behind_a_service_needs_captions_and_reads_nothing_else_yet(tmp_path: Path) -> None:
+def test_a_model_behind_a_service_needs_what_it_is_shown(tmp_path: Path) -> None:
     assert "reads captions" in refusal(tmp_path, SERVICE.replace("captions: {file: c.csv}\n", ""))
-    text = refusal(tmp_path, SERVICE.replace("model: qwen-7b", "model: qwen-7b, input: frames"))
-    assert "models.0.input" in text
-    assert "captions" in text
+    sees = SERVICE.replace("captions: {file: c.csv}\n", "").replace("model: qwen-7b", "model: qwen-7b, input: frames")
+    assert "stimuli.media_root" in refusal(tmp_path, sees)
+    sees = sees.replace("stimuli: {", "stimuli: {media_root: media, frames: 4, ")
+    assert load_study(write(tmp_path, sees)).model("q").agent == "openai"
+    text = refusal(tmp_path, sees.replace("input: frames", "input: frames, frames: 5"))
+    assert "has only 4 sampled" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("agent: openai, api: responses, input: video", "need `api: chat`"),
+        ("agent: openai, api: decisions, input: frames", "reads captions"),
+        ("agent: openai, media_uuids: true", "the model reads captions"),
+        ("agent: openai, input: video, max_usd: 3", "`max_usd` cannot be kept"),
+        ("agent: anthropic, input: video", "takes no film"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_when_the_study_is_read(tmp_path: Path, settings: str, words: str) -> None:
+    text = SERVICE.replace("stimuli: {", "stimuli: {media_root: media, ").replace("agent: openai", settings)
+    assert words in refusal(tmp_path, text)
 
 
 def test_a_key_cannot_stand_in_the_study_file(tmp_path: Path) -> None:

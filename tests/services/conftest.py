@@ -74,7 +74,7 @@ def collect(agent: ServiceAgent, questions: pl.DataFrame) -> tuple[Answers, Exce
     """All that was handed over, and how the run ended."""
     judgments, attempts, problem = [JUDGMENTS.empty()], [ATTEMPTS.empty()], None
     try:
-        for chunk in agent.judge(questions, lambda n: None):
+        for chunk in agent.judge([questions], lambda n: None):
             judgments.append(chunk.judgments)
             attempts.append(chunk.attempts)
     except Exception as error:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from affectlake.prompts import LABELS, data_block
+from tests.services import media_server
 from tests.services.batch_server import Batches
 
 Captions = Mapping[str, str]
@@ -83,6 +84,11 @@ class Service:
     unbearable: str = ""
     """Decisions with this text in any of their questions are refused as a whole."""
     remember: bool = True
+    kept: dict[str, str] = field(default_factory=dict)
+    """Media by the uuid that they were sent with."""
+    forgets: range = range(0)
+    """Requests, counted from the first, before which all media are forgotten."""
+    misses: int = 0
     seen: list[Seen] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
@@ -119,8 +125,8 @@ class Service:
             point -= share
         return None
 
-    def choose(self, text: str, key: str) -> tuple[str, tuple[float, float, float]]:
-        shares = self.persona(data_block(text), key)
+    def choose(self, shown: Captions, key: str) -> tuple[str, tuple[float, float, float]]:
+        shares = self.persona(shown, key)
         point = self.draw("label", key)
         if not self.sampled:
             return LABELS[max(range(3), key=lambda i: shares[i])], shares
@@ -149,6 +155,13 @@ class Service:
         if _wire(request.path) == "decisions":
             return await self._decide(request)
         key, body = request.headers.get("x-client-request-id", ""), request.json
+        if self.requests in self.forgets:
+            self.kept.clear()
+        try:
+            media_server.shown(body, self.kept)
+        except media_server.CacheMissError:
+            self.misses += 1
+            return respond(400, json.dumps({"error": {"message": "Cache miss for an item, but data is not provided"}}))
         fault = self.fault_of(key)
         label, shares = self.judge(request.path, key, request.headers.get("authorization", ""), body, fault)
         await asyncio.sleep(self.latency_s)
@@ -164,7 +177,7 @@ class Service:
         self, path: str, key: str, authorization: str, body: dict[str, Any], fault: str | None
     ) -> tuple[str, tuple[float, float, float]]:
         """Decide on one question and note that it came."""
-        label, shares = self.choose(_question(body), key)
+        label, shares = self.choose(media_server.shown(body, self.kept) or data_block(_question(body)), key)
         if self.remember:
             self.seen.append(Seen(path, key, authorization, body, fault, None if fault else label))
         return label, shares

@@ -91,7 +91,7 @@ def test_odd_is_the_item_that_stood_at_the_label_and_soft_labels_belong_to_items
     items = found.judgments.select("a", "b", "c").to_numpy()
     np.testing.assert_allclose(np.sort(shares, axis=1), [[0.1, 0.1, 0.8]] * len(shares), rtol=1e-5)
     assert (items[np.arange(len(items)), shares.argmax(axis=1)] == found.judgments["odd"].to_numpy()).all()
-    longest = {item: len(agent.captions.texts((item, item, item))[item][0]) for item in range(N)}
+    longest = {item: len(agent.shown.texts((item, item, item))[item][0]) for item in range(N)}
     for a, b, c, odd in found.judgments.select("a", "b", "c", "odd").iter_rows():
         assert longest[odd] == max(longest[i] for i in (a, b, c))
 
@@ -280,9 +280,9 @@ def test_a_changed_caption_changes_the_version_of_its_own_questions_only(bench: 
         here = bench(use=use)
         agent = here.agent()
         questions = here.questions(agent, 400)
-        shown = agent.captions
+        shown = agent.shown
         assert questions["stimulus_version"].n_unique() == questions.height
-        shown._hash[shown._first[5]] += np.uint64(1)
+        shown._hash[shown._captions.first[5]] += np.uint64(1)
         now = agent.stimulus_version(questions.select("a", "b", "c").to_numpy())
         changed = (now != questions["stimulus_version"]).to_numpy()
         concerned = (questions.select("a", "b", "c").to_numpy() == 5).any(axis=1)
@@ -312,6 +312,6 @@ def test_answers_are_handed_over_as_they_come(bench: Start, monkeypatch: pytest.
     monkeypatch.setattr("resources.agents.service.agent.CHUNK_S", 0.2)
     here = bench(latency_s=0.05)
     agent = here.agent(patience=QUICK)
-    heights = [chunk.judgments.height for chunk in agent.judge(here.questions(agent, 400), lambda n: None)]
+    heights = [chunk.judgments.height for chunk in agent.judge([here.questions(agent, 400)], lambda n: None)]
     assert len(heights) > 1
     assert sum(heights) == 400

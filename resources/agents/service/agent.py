@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -23,8 +23,9 @@ from affectlake.errors import AgentError
 from affectlake.prompts import DECISIONS_INPUT, DECISIONS_INSTRUCTION, decision_text, prompt_version, user_text
 from resources.agents.protocol import Answers, IntArray, Stimuli
 from resources.agents.service import rows
-from resources.agents.service.captions import ShownCaptions
+from resources.agents.service.captions import Render, ShownCaptions
 from resources.agents.service.loop import Event, Patience, Run, Stopped
+from resources.agents.service.media import ShownClips, ShownFrames
 from resources.agents.service.prices import Price, Rate, read_prices
 from resources.agents.service.wire import Question, Wire
 from resources.study import AnthropicModel, OpenAIModel, Study
@@ -39,6 +40,12 @@ LOOK_S = 0.2
 _HALT = Stopped("stopped", "Run again; what is done is kept.")
 
 Settings = OpenAIModel | AnthropicModel
+
+_NO_RULE = {
+    *("name", "train", "control", "profile", "max_usd", "logprobs"),
+    *("frames", "layout", "media_uuids"),
+}
+"""Settings that are no part of how a question is worded and answered."""
 
 
 class ServiceAgent:
@@ -73,7 +80,6 @@ class ServiceAgent:
     ) -> None:
         self.settings, self.profile = settings, study.profiles[settings.profile]
         self._patience = patience or Patience()
-        self.captions = ShownCaptions(settings.name, stimuli, study)
         self.listed: Price | None = read_prices(study).of(settings.model)
         self.price: Rate | None = self.listed and self.listed.rate("realtime", getattr(settings, "api", ""))
         if settings.max_usd is not None and self.price is None:
@@ -83,14 +89,15 @@ class ServiceAgent:
                 remedy="Write it into a file and name that as `prices:` in the study file.",
             )
         self._spent = spent_usd
-        # everything that the answer depends on besides the captions; where it is asked is not part of it
-        rule = settings.model_dump(exclude={"name", "train", "control", "profile", "max_usd", "logprobs"})
+        # everything that the answer depends on besides the stimuli; where it is asked is not part of it, and how frames
+        # are chosen and laid out is part of the version of the stimuli
+        rule = settings.model_dump(exclude=_NO_RULE)
         words = [f"{key}={value}" for key, value in sorted(rule.items())]
-        self.render: rows.Render = user_text
-        if isinstance(settings, OpenAIModel) and settings.api == "decisions":
-            self.render = decision_text
+        decides = isinstance(settings, OpenAIModel) and settings.api == "decisions"
+        if decides:
             words += [DECISIONS_INPUT, DECISIONS_INSTRUCTION]
-        self._prompt_version = prompt_version(*words)
+        self._prompt_version = prompt_version(*words, media=settings.input != "captions")
+        self.shown = _shown(settings, stimuli, study, decision_text if decides else user_text)
 
     @property
     def name(self) -> str:
@@ -103,18 +110,19 @@ class ServiceAgent:
         return self._prompt_version
 
     def items(self) -> IntArray:
-        """Items with a caption, sorted, int32[n]."""
-        return self.captions.items
+        """Items that it can be shown, sorted, int32[n]."""
+        return self.shown.items
 
     def stimulus_version(self, triplets: IntArray) -> pl.Series:
-        """Version of the captions that each triplet shows."""
-        return self.captions.versions(triplets)
+        """Version of the captions or media that each triplet shows."""
+        return self.shown.versions(triplets)
 
     def prepare(self, progress: Callable[[int, int], None]) -> None:
-        """See that there is a key, before the first question."""
+        """See that there is a key, before the first question, and have the media ready."""
         self.key()
+        self.shown.prepare(self.shown.items, progress)
 
-    def judge(self, questions: pl.DataFrame, progress: Callable[[int], None]) -> Iterator[Answers]:
+    def judge(self, questions: Iterable[pl.DataFrame], progress: Callable[[int], None]) -> Iterator[Answers]:
         """Answer ``questions`` in chunks; see :class:`resources.agents.protocol.Agent`.
 
         Raises
@@ -129,7 +137,7 @@ class ServiceAgent:
         with _signals(work.stop) as received:
             try:
                 for events in work.chunks():
-                    yield rows.answers(events, self.settings.model)
+                    yield rows.answers(events, self.settings.model, self.shown)
                     progress(sum(event.settled for event in events))
             finally:
                 work.finish()
@@ -138,9 +146,10 @@ class ServiceAgent:
         if work.stopped is not None:
             raise AgentError(work.stopped.what, where=f"model {self.name}", remedy=work.stopped.remedy)
 
-    def requests(self, questions: pl.DataFrame) -> Iterator[Question]:
+    def requests(self, questions: Iterable[pl.DataFrame]) -> Iterator[Question]:
         """The questions as they are put, one by one."""
-        return rows.requests(questions, self.name, self.prompt_version, self.captions, self.render)
+        for frame in questions:
+            yield from rows.requests(frame, self.name, self.prompt_version, self.shown)
 
     def key(self) -> str:
         """The service's key, as the environment has it now; kept nowhere.
@@ -177,6 +186,14 @@ class ServiceAgent:
         return Run(wire, limits, emit, self.price, budget, self._patience)
 
 
+def _shown(settings: Settings, stimuli: Stimuli, study: Study, render: Render) -> rows.Shown:
+    if settings.input == "frames":
+        return ShownFrames(settings, stimuli, study)
+    if settings.input == "video":
+        return ShownClips(settings, stimuli, study)
+    return ShownCaptions(settings.name, stimuli, study, render)
+
+
 class _Work:
     """The thread in which requests run."""
 
@@ -184,7 +201,7 @@ class _Work:
         self,
         connect: Callable[[], Wire],
         run: Callable[[Wire, Callable[[Event], None]], Run],
-        questions: pl.DataFrame,
+        questions: Iterable[pl.DataFrame],
         agent: ServiceAgent,
     ) -> None:
         self._connect, self._new_run, self._questions, self._agent = connect, run, questions, agent
@@ -234,13 +251,21 @@ class _Work:
             self._loop.close()
             self._ended.set()
 
+    def _planned(self, run: Run) -> Iterator[Question]:
+        """The questions; what goes wrong with the next one must not lose what is in flight."""
+        try:
+            yield from self._agent.requests(self._questions)
+        except Exception as problem:
+            self._problem = problem
+            run.stop(_HALT)
+
     async def _ask(self) -> None:
         wire = self._connect()
         try:
             self._run = self._new_run(wire, self._events.append)
             if self._halted:
                 self._run.stop(_HALT)
-            await self._run.ask_all(self._agent.requests(self._questions))
+            await self._run.ask_all(self._planned(self._run))
             self.stopped = self._run.stopped
         finally:
             await wire.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from affectlake.prompts import SCHEMA, SYSTEM, Ending
+from affectlake.prompts import MEDIA_SYSTEM, SCHEMA, SYSTEM, Ending
+from resources.agents.service.media import Medium
 from resources.agents.service.wire import Clients, Question, Reply, Wire, at, count_at, judged, text_at
 from resources.study import AnthropicModel, Profile
 
@@ -63,9 +64,9 @@ class AnthropicWire(Wire):
 
     async def _send(self, questions: Sequence[Question]) -> httpx2.Response:
         (question,) = questions
-        return await self._clients.post("/v1/messages", self.request(question.text), question.key)
+        return await self._clients.post("/v1/messages", self.request(question), question.key)
 
-    def request(self, text: str) -> dict[str, Any]:
+    def request(self, question: Question) -> dict[str, Any]:
         """Body of the request that puts one question."""
         settings = self._settings
         output: dict[str, Any] = {"format": {"type": "json_schema", "schema": SCHEMA}}
@@ -74,8 +75,8 @@ class AnthropicWire(Wire):
         return {
             "model": settings.model,
             "max_tokens": settings.max_tokens,
-            "system": SYSTEM,
-            "messages": [{"role": "user", "content": text}],
+            "system": MEDIA_SYSTEM if question.clips else SYSTEM,
+            "messages": [{"role": "user", "content": _content(question)}],
             "output_config": output,
             "thinking": {"type": settings.thinking},
         }
@@ -92,3 +93,21 @@ class AnthropicWire(Wire):
             tokens_in=count_at(body, "usage", "input_tokens"),
             tokens_out=count_at(body, "usage", "output_tokens"),
         )
+
+
+def _content(question: Question) -> str | list[dict[str, Any]]:
+    if not question.clips:
+        return question.text
+    parts: list[dict[str, Any]] = []
+    for line, media in question.clips:
+        parts += [{"type": "text", "text": line}, *map(_image, media)]
+    return [*parts, {"type": "text", "text": question.text}]
+
+
+def _image(medium: Medium) -> dict[str, Any]:
+    return {
+        "type": "image",
+        "source": {"type": "base64", "media_type": medium.mime, "data": medium.base64()},
+        # scaled down in silence it would be another stimulus
+        "transformations": {"oversized_image": "error"},
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from affectlake.prompts import SCHEMA, SYSTEM
@@ -59,7 +60,7 @@ def estimate(agent: ServiceAgent, questions: pl.DataFrame, judgments: pl.DataFra
         spent = pl.concat([f.select("tokens_in", "tokens_out") for f in (judgments, attempts)]).sum()
         each_in, each_out = (spent[name].item() / counted for name in ("tokens_in", "tokens_out"))
     else:
-        each_in, each_out = _bytes(agent, questions) / BYTES_PER_TOKEN, float(ANSWER_TOKENS)
+        each_in, each_out = _tokens(agent, questions), float(ANSWER_TOKENS)
     price, settings, profile = agent.price, agent.settings, agent.profile
     latency = judgments["latency_s"].mean() if judgments.height else None
     minutes = [n / profile.requests_per_minute]
@@ -76,11 +77,13 @@ def estimate(agent: ServiceAgent, questions: pl.DataFrame, judgments: pl.DataFra
     )
 
 
-def _bytes(agent: ServiceAgent, questions: pl.DataFrame) -> float:
-    """Mean bytes of a request, over questions evenly taken from all."""
+def _tokens(agent: ServiceAgent, questions: pl.DataFrame) -> float:
+    """Mean tokens of a request by rule of thumb, over questions evenly taken from all."""
     if questions.is_empty():
         return 0.0
     sample = questions.gather_every(max(1, questions.height // _SAMPLE))
-    made = agent.requests(sample)
-    around = len(SYSTEM) + len(json.dumps(SCHEMA))
-    return around + sum(len(question.text.encode()) for question in made) / sample.height
+    items = np.unique(sample.select("a", "b", "c").to_numpy())
+    agent.shown.prepare(items, lambda done, total: None)
+    made = list(agent.requests([sample]))
+    words = len(SYSTEM) + len(json.dumps(SCHEMA)) + sum(question.bytes for question in made) / len(made)
+    return words / BYTES_PER_TOKEN + sum(question.media_tokens for question in made) / len(made)

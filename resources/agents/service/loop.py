@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from affectlake.errors import AgentError
 from resources.agents.service.limiter import Limiter
 from resources.agents.service.prices import Rate
 from resources.agents.service.wire import Kind, Question, Reply, Wire
@@ -181,7 +182,12 @@ class Run:
             if self._stop.is_set():
                 return None
             started = asyncio.get_running_loop().time()
-            replies = await self._wire.ask(questions)
+            try:
+                replies = await self._wire.ask(questions)
+            except AgentError as error:
+                # what a question shows is not there any more; what is in flight is still finished
+                self.stop(Stopped(f"{error.where}: {error.what}" if error.where else error.what, error.remedy))
+                return None
             reply = replies[0]
             if reply.kind is Kind.LIMITED:
                 wait = self._patience.pause_s if reply.wait_s is None else reply.wait_s
@@ -297,13 +303,18 @@ class Run:
     def _worst(self, questions: Sequence[Question]) -> float:
         if self._price is None or self._most_usd is None:
             return 0.0
-        return self._price.at_most((question.text for question in questions), self._max_tokens)
+        # no tokenizer makes more tokens of a text than it has bytes
+        most = (question.bytes + _MEDIA_MARGIN * question.media_tokens for question in questions)
+        return self._price.at_most(most, self._max_tokens)
 
     def _cost(self, reply: Reply) -> float | None:
         if self._price is None or reply.tokens_in is None or reply.tokens_out is None:
             return None
         return self._price.usd(reply.tokens_in, reply.tokens_out)
 
+
+_MEDIA_MARGIN = 3
+"""Services differ in what they make of a picture; none known to us makes three times what the rule of thumb says."""
 
 _FATAL_REMEDY = "Check the profile's base_url, the key and the model's name; nothing was written off."
 _BARREN = (

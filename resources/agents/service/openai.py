@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from affectlake.prompts import LABELS, SCHEMA, SYSTEM, Ending
+from affectlake.prompts import LABELS, MEDIA_SYSTEM, SCHEMA, SYSTEM, Ending
+from resources.agents.service.media import Medium
 from resources.agents.service.wire import Clients, Question, Reply, Wire, at, count_at, judged, text_at
 from resources.study import OpenAIModel, Profile
 
@@ -19,6 +20,9 @@ BASE_URL = "https://api.openai.com/v1"
 
 ALTERNATIVES = 5
 """Most likely tokens asked for at each place."""
+
+DETAIL = "high"
+"""How closely pictures are looked at: stated, since `auto` lets the service decide what is seen."""
 
 _NEVER = -1e5
 """Below any logarithm that a service gives for a token that it would never say."""
@@ -45,6 +49,8 @@ class OpenAIWire(Wire):
 
         super().__init__(profile, key)
         self._settings = settings
+        self._sent: set[str] = set()
+        """Names of media that the server was sent."""
 
         def client(http: httpx2.AsyncClient, timeout: httpx2.Timeout) -> openai.AsyncOpenAI:
             base_url = profile.base_url or BASE_URL
@@ -58,20 +64,33 @@ class OpenAIWire(Wire):
 
     async def _send(self, questions: Sequence[Question]) -> httpx2.Response:
         (question,) = questions
-        path, body = self.request(question.text)
-        return await self._clients.post(path, body, question.key)
+        names = {medium.sha256 for _, media in question.clips for medium in media}
+        named_only = frozenset(names & self._sent)
+        try:
+            response = await self._clients.post(*self.request(question, named_only), question.key)
+        except self._failure as error:
+            if not (named_only and _may_have_forgotten(error)):
+                raise
+            self._sent -= names
+            response = await self._clients.post(*self.request(question), question.key)
+        if self._settings.media_uuids:
+            self._sent |= names
+        return response
 
-    def request(self, text: str) -> tuple[str, dict[str, Any]]:
-        """Path and body of the request that puts one question."""
+    def request(self, question: Question, named_only: frozenset[str] = frozenset()) -> tuple[str, dict[str, Any]]:
+        """Path and body of the request that puts one question; media ``named_only`` go without their data."""
         if self._settings.api == "chat":
-            return "/chat/completions", self._chat(text)
-        return "/responses", self._response(text)
+            return "/chat/completions", self._chat(question, named_only)
+        return "/responses", self._response(question)
 
-    def _chat(self, text: str) -> dict[str, Any]:
+    def _chat(self, question: Question, named_only: frozenset[str]) -> dict[str, Any]:
         settings = self._settings
         request: dict[str, Any] = {
             "model": settings.model,
-            "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": text}],
+            "messages": [
+                {"role": "system", "content": MEDIA_SYSTEM if question.clips else SYSTEM},
+                {"role": "user", "content": self._chat_content(question, named_only)},
+            ],
             "response_format": {
                 "type": "json_schema",
                 "json_schema": {"name": "odd_one_out", "strict": True, "schema": SCHEMA},
@@ -84,12 +103,12 @@ class OpenAIWire(Wire):
             request["reasoning_effort"] = settings.effort
         return request | self._temperature()
 
-    def _response(self, text: str) -> dict[str, Any]:
+    def _response(self, question: Question) -> dict[str, Any]:
         settings = self._settings
         request: dict[str, Any] = {
             "model": settings.model,
-            "instructions": SYSTEM,
-            "input": text,
+            "instructions": MEDIA_SYSTEM if question.clips else SYSTEM,
+            "input": _response_input(question),
             "text": {"format": {"type": "json_schema", "name": "odd_one_out", "strict": True, "schema": SCHEMA}},
             "max_output_tokens": settings.max_tokens,
             "store": False,
@@ -100,11 +119,47 @@ class OpenAIWire(Wire):
             request["reasoning"] = {"effort": settings.effort}
         return request | self._temperature()
 
+    def _chat_content(self, question: Question, named_only: frozenset[str]) -> str | list[dict[str, Any]]:
+        if not question.clips:
+            return question.text
+        parts: list[dict[str, Any]] = []
+        for line, media in question.clips:
+            parts += [{"type": "text", "text": line}, *(self._part(m, m.sha256 in named_only) for m in media)]
+        return [*parts, {"type": "text", "text": question.text}]
+
+    def _part(self, medium: Medium, named_only: bool) -> dict[str, Any]:
+        kind = f"{medium.kind}_url"
+        detail = {"detail": DETAIL} if medium.kind == "image" else {}
+        if not self._settings.media_uuids:
+            return {"type": kind, kind: {"url": _data_url(medium), **detail}}
+        # the name is a hash of the content, so that a server that goes by the name alone cannot show something else
+        data = None if named_only else {"url": _data_url(medium), **detail}
+        return {"type": kind, kind: data, "uuid": medium.sha256}
+
     def _temperature(self) -> dict[str, float]:
         return {} if self._settings.temperature is None else {"temperature": self._settings.temperature}
 
     def _read(self, body: dict[str, Any]) -> Reply | None:
         return _read_chat(body) if self._settings.api == "chat" else _read_response(body)
+
+
+def _response_input(question: Question) -> str | list[dict[str, Any]]:
+    if not question.clips:
+        return question.text
+    parts: list[dict[str, Any]] = []
+    for line, media in question.clips:
+        parts.append({"type": "input_text", "text": line})
+        parts += [{"type": "input_image", "image_url": _data_url(m), "detail": DETAIL} for m in media]
+    return [{"role": "user", "content": [*parts, {"type": "input_text", "text": question.text}]}]
+
+
+def _data_url(medium: Medium) -> str:
+    return f"data:{medium.mime};base64,{medium.base64()}"
+
+
+def _may_have_forgotten(error: Exception) -> bool:
+    """Whether an error can mean that media are no longer kept: servers say so with one of these."""
+    return getattr(getattr(error, "response", None), "status_code", None) in (400, 404, 422, 500)
 
 
 def _read_chat(body: dict[str, Any]) -> Reply | None:

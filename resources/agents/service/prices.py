@@ -36,9 +36,9 @@ class Rate(BaseModel):
         """The price of so many tokens in US dollars."""
         return (tokens_in * self.input + tokens_out * self.output) / 1e6
 
-    def at_most(self, texts: Iterable[str], max_tokens: int) -> float:
-        """Upper bound of what a request with these questions costs: no tokenizer makes more tokens than bytes."""
-        sizes = [len(text.encode()) + QUESTION_TOKENS for text in texts]
+    def at_most(self, questions: Iterable[int], max_tokens: int) -> float:
+        """Upper bound of what a request costs whose questions have at most so many tokens each."""
+        sizes = [tokens + QUESTION_TOKENS for tokens in questions]
         return self.usd(sum(sizes) + OVERHEAD_TOKENS, max_tokens * len(sizes))
 
 

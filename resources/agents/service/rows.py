@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import polars as pl
@@ -13,21 +13,18 @@ from resources.agents.local import request_keys, shaped
 from resources.agents.protocol import Answers
 from resources.agents.service.captions import ShownCaptions
 from resources.agents.service.loop import Event
+from resources.agents.service.media import ShownMedia
 from resources.agents.service.wire import Kind, Question
 
 _AT_ONCE = 2048
 """Questions whose keys are made at a time: a long list of questions never stands in memory as rows."""
 
+Shown = ShownCaptions | ShownMedia
+
 _KEY = ("triplet_id", "a", "b", "c", "presented", "repeat", "prompt_version", "stimulus_version", "model")
 
 
-Render = Callable[[Sequence[Sequence[str]]], str]
-"""From the captions of three clips, in presented order, to the question."""
-
-
-def requests(
-    questions: pl.DataFrame, model: str, prompt_version: str, captions: ShownCaptions, render: Render
-) -> Iterator[Question]:
+def requests(questions: pl.DataFrame, model: str, prompt_version: str, shown: Shown) -> Iterator[Question]:
     """The questions as they are put, one by one.
 
     Parameters
@@ -38,10 +35,8 @@ def requests(
         The judge's name in the study file.
     prompt_version : str
         Version of the wording.
-    captions : ShownCaptions
+    shown : Shown
         What they show.
-    render : callable
-        How they are worded.
 
     Yields
     ------
@@ -51,17 +46,11 @@ def requests(
     for chunk in questions.iter_slices(_AT_ONCE):
         rows = chunk.with_columns(model=pl.lit(model), prompt_version=pl.lit(prompt_version))
         for row in rows.with_columns(request_keys(rows)).iter_rows(named=True):
-            text = render(shown(row, captions))
-            yield Question(row["request_key"], {name: row[name] for name in _KEY}, text, row["attempted"])
+            text, clips = shown.question(row)
+            yield Question(row["request_key"], {name: row[name] for name in _KEY}, text, row["attempted"], clips)
 
 
-def shown(row: dict[str, Any], captions: ShownCaptions) -> list[list[str]]:
-    """The captions of a question in presented order."""
-    texts = captions.texts((row["a"], row["b"], row["c"]))
-    return [texts[row[place]] for place in row["presented"]]
-
-
-def answers(events: Iterable[Event], model_asked: str) -> Answers:
+def answers(events: Iterable[Event], model_asked: str, shown: Shown) -> Answers:
     """What came back, as rows of ``judgments`` and ``attempts``."""
     judgments, attempts = [], []
     for event in events:
@@ -69,7 +58,7 @@ def answers(events: Iterable[Event], model_asked: str) -> Answers:
             judgments.append(_judgment(event, model_asked))
         else:
             attempts.append(_attempt(event))
-    return Answers(_frame(judgments, JUDGMENTS.schema), _frame(attempts, ATTEMPTS.schema))
+    return Answers(shown.numbered(_frame(judgments, JUDGMENTS.schema)), _frame(attempts, ATTEMPTS.schema))
 
 
 def _frame(rows: list[dict[str, Any]], schema: pl.Schema) -> pl.DataFrame:

@@ -20,6 +20,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from affectlake.prompts import Ending, parse_answer
+from resources.agents.service.media import Medium
 from resources.study import Profile
 
 if TYPE_CHECKING:
@@ -69,6 +70,18 @@ class Question:
     text: str
     attempted: int
     """Physical answers to it in earlier runs."""
+    clips: tuple[tuple[str, tuple[Medium, ...]], ...] = ()
+    """What stands before the text: of each clip shown, a line and its media."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of its words."""
+        return len(self.text.encode()) + sum(len(line.encode()) for line, _ in self.clips)
+
+    @property
+    def media_tokens(self) -> int:
+        """Tokens that its media make, by rule of thumb."""
+        return sum(medium.tokens for _, media in self.clips for medium in media)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import io
 import subprocess
@@ -24,15 +25,16 @@ def grey(jpeg: bytes) -> float:
 
 def test_frames_are_evenly_spaced_and_are_those_shown_at_their_time(clip: Path) -> None:
     frames = media.sample_frames(clip, 4, 512)
-    assert [t for t, _ in frames] == pytest.approx([0.2, 0.7, 1.2, 1.7])
-    assert [grey(j) for _, j in frames] == pytest.approx([30, 80, 130, 180], abs=4)
-    assert Image.open(io.BytesIO(frames[0][1])).size == (64, 48)
+    assert [f.time_s for f in frames] == pytest.approx([0.2, 0.7, 1.2, 1.7])
+    assert [grey(f.jpeg) for f in frames] == pytest.approx([30, 80, 130, 180], abs=4)
+    assert Image.open(io.BytesIO(frames[0].jpeg)).size == (frames[0].width, frames[0].height) == (64, 48)
+    assert frames[0].sha256 == hashlib.sha256(frames[0].jpeg).hexdigest()
     assert media.sample_frames(clip, 4, 512) == frames
 
 
 def test_frames_are_scaled_down_and_never_up(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
     wide = make_clip(tmp_path / "wide.mp4", width=320, height=64, frames=3)
-    sizes = [Image.open(io.BytesIO(j)).size for _, j in media.sample_frames(wide, 1, 100)]
+    sizes = [Image.open(io.BytesIO(f.jpeg)).size for f in media.sample_frames(wide, 1, 100)]
     assert sizes == [(100, 20)]
 
 

@@ -34,7 +34,7 @@ class Toy:
 
     @staticmethod
     def answers(agent: Agent, questions: pl.DataFrame) -> Answers:
-        chunks = list(agent.judge(questions, lambda done: None))
+        chunks = list(agent.judge([questions], lambda done: None))
         judgments, attempts = pl.concat([c.judgments for c in chunks]), pl.concat([c.attempts for c in chunks])
         return Answers(JUDGMENTS.validate(judgments), ATTEMPTS.validate(attempts))
 

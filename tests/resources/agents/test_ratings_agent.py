@@ -43,7 +43,7 @@ def test_chunks_and_order_of_the_questions_do_not_matter(toy: Any, monkeypatch: 
     whole = toy.answers(agent, questions).judgments.drop("judged_at")
     monkeypatch.setattr("resources.agents.local.CHUNK", 17)
     told: list[int] = []
-    parts = pl.concat([c.judgments for c in agent.judge(questions.reverse(), told.append)]).drop("judged_at")
+    parts = pl.concat([c.judgments for c in agent.judge([questions.reverse()], told.append)]).drop("judged_at")
     assert sum(told) == questions.height
     assert parts.reverse().equals(whole)
 

@@ -72,14 +72,30 @@ def test_random_captions_depend_on_triplet_and_item_alone(
     assert len(agent.embed()) == 29 * 3
     questions = toy.questions(agent)
     whole = toy.answers(agent, questions).judgments.drop("judged_at")
-    rows = agent._random_captions(questions, text.triplet_rows(questions, agent._row))
-    items = agent._captions["item"].to_numpy()
-    assert (items[rows] == questions.select("a", "b", "c").to_numpy()).all()
-    shares = np.bincount(agent._captions["caption"].to_numpy()[rows].ravel()) / rows.size
-    assert shares == pytest.approx([1 / 3] * 3, abs=0.03)
+    shown = whole.select("caption_a", "caption_b", "caption_c").to_numpy()
+    assert np.bincount(shown.ravel()) / shown.size == pytest.approx([1 / 3] * 3, abs=0.03)
     monkeypatch.setattr("resources.agents.local.CHUNK", 31)
     parts = toy.answers(toy.agent("text"), questions.reverse()).judgments.drop("judged_at")
     assert parts.reverse().equals(whole)
+
+
+def test_a_judgment_says_which_captions_it_was_made_from(
+    make_toy: Callable[[str], Any], stand_in: list[list[str]]
+) -> None:
+    toy = make_toy("random")
+    agent = toy.agent("text")
+    vectors = agent.embed().astype(float)
+    row_of = {key: row for row, key in enumerate(agent._read.table.select("item", "caption").iter_rows())}
+    for row in toy.answers(agent, toy.questions(agent, 100)).judgments.iter_rows(named=True):
+        x = {k: vectors[row_of[row[k], row[f"caption_{k}"]]] for k in "abc"}
+        cosine = np.array([x["b"] @ x["c"], x["a"] @ x["c"], x["a"] @ x["b"]])
+        assert row["odd"] == row["abc"[int(cosine.argmax())]]
+    toy = make_toy("first")
+    first = toy.answers(toy.agent("text"), toy.questions(toy.agent("text"), 50)).judgments
+    assert set(first["caption_a"]) == {0}
+    toy = make_toy("all")
+    every = toy.answers(toy.agent("text"), toy.questions(toy.agent("text"), 50)).judgments
+    assert every["caption_a"].null_count() == every.height
 
 
 def test_captions_that_say_the_same_are_a_tie(toy: Any, stand_in: list[list[str]]) -> None:
