@@ -2,7 +2,8 @@
 """The compiled inner loops of the embedding: loss, gradient and Adam step of one batch.
 
 What belongs here: loops over triplets and items, as numba kernels, without any choice in them. What does not:
-schedules, validation of input, selection of l1 (see ``_spose_cpu``), the softmax itself (``_spose_softmax``).
+schedules, validation of input, selection of l1 (see ``_spose_cpu``). They stand in one file: numba's cache of compiled
+code does not see that another file changed.
 
 Weights stand in blocks of 32 columns, float32[blocks, n, 32]: the rows of one block of two thousand items fit a core's
 second cache, where whole rows do not, and gathering rows is what a step does most. A step computes the three
@@ -20,15 +21,65 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from affectlake._spose_softmax import OPTIONS, softmax
-
-_compiled: Any = njit(**OPTIONS)
+# Reassociation lets the compiler vectorise the dot products; NaN and infinity keep their meaning, so that a diverged
+# fit is seen and not silently turned into numbers.
+_FAST = {"reassoc", "contract", "arcp", "nsz"}
+_OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": _FAST}
+_compiled: Any = njit(**_OPTIONS)
 
 BLOCK = 32
 """Columns of a block of weights: two cache lines an item."""
 
 PLAIN, PUBLISHED = 0, 1
 """Update rules: projection onto non-negative weights, or the published soft penalty on negative ones."""
+
+
+_LOWEST = np.float32(-87)
+"""exp() below this is no normal float32."""
+
+_ROOT3, _LOG_ROOT3 = np.float32(np.sqrt(3)), np.float32(np.log(3) / 2)
+
+
+@_compiled
+def _exponential(x):
+    """Return exp(x) for x <= 0: 2 ** n times a polynomial (Cephes, expf), in vectors as the C library's is not."""
+    x = _LOWEST if x < _LOWEST else x
+    n = np.floor(x * np.float32(1.44269504088896341) + np.float32(0.5))
+    r = x - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
+    p = np.float32(1.9875691500e-4)
+    p = p * r + np.float32(1.3981999507e-3)
+    p = p * r + np.float32(8.3334519073e-3)
+    p = p * r + np.float32(4.1665795894e-2)
+    p = p * r + np.float32(1.6666665459e-1)
+    p = p * r + np.float32(5.0000001201e-1)
+    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return (p * r * r + r + np.float32(1)) * power
+
+
+@_compiled
+def _logarithm(x):
+    """Return log(x) for 1 <= x <= 3: log(root of 3) and twice the inverse hyperbolic tangent of what is left."""
+    u = (x - _ROOT3) / (x + _ROOT3)
+    w = u * u
+    p = np.float32(2 / 11)
+    p = p * w + np.float32(2 / 9)
+    p = p * w + np.float32(2 / 7)
+    p = p * w + np.float32(2 / 5)
+    p = p * w + np.float32(2 / 3)
+    p = p * w + np.float32(2)
+    return _LOG_ROOT3 + u * p
+
+
+@_compiled
+def _softmax(z, p, log_total, size):
+    """Probabilities float32[3, size] of three logits each, and the logarithm of the sum of their exponentials."""
+    for t in range(size):
+        z0, z1, z2 = z[0, t], z[1, t], z[2, t]
+        top = max(z0, max(z1, z2))
+        e0, e1, e2 = _exponential(z0 - top), _exponential(z1 - top), _exponential(z2 - top)
+        total = e0 + e1 + e2
+        p[0, t], p[1, t], p[2, t] = e0 / total, e1 / total, e2 / total
+        log_total[t] = _logarithm(total) + top
 
 
 @_compiled
@@ -59,7 +110,7 @@ def _coefficients(W, triplets, targets, counts, positions, intercepts, lo, hi, z
         for t in range(lo, hi):
             for k in range(3):
                 z[k, t - lo] += intercepts[positions[t, k]]
-    softmax(z, out, losses, hi - lo)
+    _softmax(z, out, losses, hi - lo)
     soft, many = targets.shape[0] > 1, counts.shape[0] > 1
     for t in range(hi - lo):
         r = lo + t if soft else 0
