@@ -55,6 +55,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--features", type=int, default=30)
     parser.add_argument("--targets", type=int, default=2000)
+    parser.add_argument("--peer-targets", type=int, help="targets that himalaya fits; time is scaled to all")
     parser.add_argument("--peer-folds", type=int, default=1, help="outer folds that himalaya runs; time is scaled to 6")
     parser.add_argument("--seed", type=int, default=11)
     args = parser.parse_args()
@@ -64,23 +65,53 @@ def main():
     x, y, runs = simulate(args.features, args.targets, args.seed)
     cross_validate(x[:72], y[:72, :2], runs[:72] * 2 + np.arange(72) % 2)  # imports and first calls are not counted
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    _, wall, cpu = timed(lambda: cross_validate(x, y, runs))
+    observed, wall, cpu = timed(lambda: cross_validate(x, y, runs))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) * 1024
-    few = y[:, :: max(1, args.targets // 1000)]  # a target's predictions do not depend on the others
-    mine = cross_validate(x, few, runs, predicted=True)
-    fold = mine.fold_by_run[runs]
-    theirs, peer_wall, peer_cpu = timed(lambda: himalaya(x, y, fold, args.peer_folds, ALPHAS))
-    scale = FOLDS / args.peer_folds
+    fold = observed.fold_by_run[runs]
+    peer_targets = min(args.peer_targets or args.targets, args.targets)
+    every = args.targets // peer_targets
+    some = np.ascontiguousarray(y[:, ::every])
+    theirs, peer_wall, peer_cpu = timed(lambda: himalaya(x, some, fold, args.peer_folds, ALPHAS))
+    scale = FOLDS / args.peer_folds * args.targets / some.shape[1]
     done = fold < args.peer_folds
-    equal = (np.abs(theirs[done][:, :: max(1, args.targets // 1000)] - mine.predicted[done]).max(0) < 1e-3).mean()
+    mine = cross_validate(x, some, runs, predicted=True)
+    off = np.abs(theirs[done] - mine.predicted[done]).max(0)
+    equal = (off < 1e-3).mean()
     print(f"{args.features} features x {args.targets} targets, {len(x)} rows, {FOLDS} nested folds")
     print(f"affectlake {wall:8.2f} s wall {cpu:8.2f} s processor; beyond data {grown / y.nbytes:.2f} x the responses")
     print(
         f"himalaya   {peer_wall * scale:8.2f} s wall {peer_cpu * scale:8.2f} s processor"
-        f" ({args.peer_folds} of {FOLDS} outer folds run, scaled)"
+        f" ({args.peer_folds} of {FOLDS} outer folds and {some.shape[1]} targets run, scaled)"
     )
     print(f"ratio      {peer_wall * scale / wall:8.1f}   wall {peer_cpu * scale / cpu:8.1f}   processor")
     print(f"targets with predictions equal to 1e-3: {equal:.2%}")
+    if equal < 1:
+        gaps = [
+            near_tie(x, some[:, k], fold, mine.alpha[: args.peer_folds, k], ALPHAS) for k in np.flatnonzero(off >= 1e-3)
+        ]
+        print(f"the others: the next best penalty's error is at most {max(gaps):.1e} relative above the chosen one's")
+
+
+def near_tie(x, y, fold, chosen, alphas):
+    """Least relative distance of the inner error of a neighbouring penalty from the chosen one's, in float64."""
+    from sklearn.linear_model import Ridge
+    from sklearn.preprocessing import StandardScaler
+
+    nearest = np.inf
+    for held, alpha in enumerate(chosen):
+        train = fold != held
+        scale = StandardScaler().fit(x[train])
+        k = int(np.argmin(np.abs(np.log(alphas / alpha))))
+        errors = {}
+        for a in range(max(0, k - 1), min(len(alphas), k + 2)):
+            inner = []
+            for g in np.unique(fold[train]):
+                fit, test = train & (fold != g), fold == g
+                model = Ridge(alphas[a]).fit(scale.transform(x[fit]), y[fit].astype(float))
+                inner.append(((y[test] - model.predict(scale.transform(x[test]))) ** 2).mean())
+            errors[a] = np.mean(inner)
+        nearest = min(nearest, *(abs(e / errors[k] - 1) for a, e in errors.items() if a != k))
+    return nearest
 
 
 if __name__ == "__main__":

@@ -138,6 +138,43 @@ def test_regions_of_the_paper_come_in_its_order(tmp_path: Path) -> None:
     assert ask(lake, "roi_comparison")["roi"].to_list() == ["VC", "TPJ", "Amygdala", "alpha", "zeta"]
 
 
+def test_searchlights_are_averaged_inside_regions_beside_the_other_methods(tmp_path: Path) -> None:
+    from affectlake.tables import RSA_SCORES, SEARCHLIGHT_SCORES, VOXELS
+
+    lake = Lake(str(tmp_path), "mine")
+    voxels = [{"subject": "s1", "voxel": v, "rois": ["TPJ", "all"] if v < 2 else ["all"]} for v in range(3)]
+    lake.overwrite("voxels", rows(VOXELS, *voxels), {"subject": "s1"})
+    light = [{"subject": "s1", "model": "good", "voxel": v, "rho": 0.1 * (v + 1), **STAMPS} for v in range(3)]
+    lake.overwrite("searchlight_scores", rows(SEARCHLIGHT_SCORES, *light), {"subject": "s1"})
+    found = {"subject": "s1", "model": "good", "roi": "TPJ", "method": "spearman", "rho": 0.5, "q": 0.01, **STAMPS}
+    lake.overwrite("rsa_scores", rows(RSA_SCORES, found), {"subject": "s1", "model": "good"})
+    pair = {"roi": "TPJ", "model_a": "fair", "model_b": "good", "n_subjects": 2, "mean_difference": -0.1, "q": 0.01}
+    lake.overwrite("comparisons", rows(COMPARISONS, {**pair, "metric": "searchlight", **STAMPS}))
+    answer = ask(lake, "roi_comparison").select("roi", "method", "rho", "n_significant", "better_than").rows()
+    assert answer == [
+        ("TPJ", "searchlight", pytest.approx(0.15), None, "fair"),
+        ("TPJ", "spearman", 0.5, 1, None),
+        ("all", "searchlight", pytest.approx(0.2), None, None),
+    ]
+
+
+def test_what_is_decoded_best_is_named(tmp_path: Path) -> None:
+    from affectlake.tables import DECODING_SCORES
+
+    lake = Lake(str(tmp_path), "mine")
+    named = [{"model": "good", "dimension": n, "label": f"name {n}", **STAMPS} for n in range(2)]
+    lake.overwrite("dimensions", rows(DIMENSIONS, *named), {"model": "good"})
+    read = [{"dimension": 0, "r": 0.1}, {"dimension": 1, "r": 0.4}]
+    scores = [
+        {"subject": "s1", "model": "good", "roi": r, "identification": i, "by_dimension": read, **STAMPS}
+        for r, i in (("V1", 0.6), ("TPJ", 0.8))
+    ]
+    lake.overwrite("decoding_scores", rows(DECODING_SCORES, *scores), {"subject": "s1"})
+    answer = ask(lake, "decoding")
+    assert answer["roi"].to_list() == ["TPJ", "V1"]
+    assert answer.select("best_label", "best_r").rows()[0] == ("name 1", 0.4)
+
+
 def test_a_dimension_is_shown_by_the_clips_with_the_largest_weight(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path), "mine")
     clips = [

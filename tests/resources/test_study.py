@@ -106,6 +106,23 @@ def test_a_mistake_in_the_section_brain_is_told_by_the_keys_of_its_format(
     assert told in refusal(tmp_path, MINIMAL + f"brain: {brain}\n")
 
 
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("decoding: {models: [b]}", "decoding.models names unknown models: b"),
+        ("rsa: {searchlight: {models: [b]}}", "rsa.searchlight.models names unknown models: b"),
+        ("rsa: {partial: [b]}", "rsa.partial names unknown models: b"),
+        ("rsa: {partial: [a]}", "rsa.partial names a, which is no model with `agent: features` and a `file`"),
+        ("rsa: {searchlight: {raduis: 3}}", "did you mean `radius`?"),
+        ("rsa: {methods: []}", "`rsa.methods`"),
+        ("encoding: {voxel_p: gauss}", "`encoding.voxel_p`"),
+    ],
+)
+def test_a_mistake_in_an_analysis_is_told(tmp_path: Path, section: str, told: str) -> None:
+    models = "ratings: {file: r.csv}\nmodels:\n  - {name: a, agent: ratings, scale: category}\n"
+    assert told in refusal(tmp_path, MINIMAL + models + section + "\n")
+
+
 def test_a_pattern_names_the_files_that_it_stands_for_or_itself(tmp_path: Path) -> None:
     brain = "{format: bdata, data: '{subject}_*.h5', subjects: [a, b]}"
     (tmp_path / "a_2.h5").touch()
