@@ -68,6 +68,7 @@ def paragraphs(settings: Values, counts: Values, versions: Mapping[str, str]) ->
         ("Brain responses", _responses(settings, counts)),
         ("Encoding models", _encoding(settings)),
         ("Similarity analysis", _similarity(settings)),
+        ("Decoding", _decoding(settings)),
         ("Comparison of models", _comparisons(settings)),
         ("Software", _software(versions)),
     )
@@ -206,13 +207,20 @@ def _encoding(settings: Values) -> str:
         "inner folds of the training rows. The score is Pearson's r within each held-out fold, averaged over folds by "
         "presentations, then over a region's voxels; a constant prediction scores 0."
     )
+    analytic = _ANALYTIC if s.get("voxel_p") == "analytic" else ""
     if not s["null"]:
-        return text
+        return text + analytic
     return (
         f"{text} Its null comes from {s['null']:,} permutations of the stimuli within runs, after each of which every "
         f"fold was fitted again (seed {s['seed']}); p is one-sided and q is Benjamini-Hochberg's, over the regions of "
-        "one subject and model."
+        f"one subject and model.{analytic}"
     )
+
+
+_ANALYTIC = (
+    " Single voxels have the p of unrelated Gaussian vectors, with twice the variance of independent folds because "
+    "folds that are held out in turn train each other."
+)
 
 
 def _grid(alphas: Any) -> str:
@@ -225,12 +233,45 @@ def _grid(alphas: Any) -> str:
 def _similarity(settings: Values) -> str:
     if not settings.get("brain") or not settings.get("models"):
         return ""
-    null = settings["encoding"]["null"]
+    null, rsa = settings["encoding"]["null"], settings.get("rsa") or {}
     tested = f", tested against {null:,} permutations of the clips" if null else ""
+    names = {"pearson": "Pearson's r", "spearman": "Spearman's rho"}
+    score = _join([names[m] for m in rsa.get("methods") or ("pearson",)])
     return (
         "The similarity of two clips in an embedding is the probability that they are kept together, averaged over all "
         "third clips; for a feature space it is the correlation of their vectors. In a region it is the correlation of "
-        f"their response patterns. The score is Pearson's r of the two upper triangles{tested}."
+        f"their response patterns. The score is {score} of the two upper triangles{tested}."
+        f"{_partial(rsa)}{_searchlight(rsa)}"
+    )
+
+
+def _partial(rsa: Values) -> str:
+    names = list(rsa.get("partial") or ())
+    return f" It was computed again with the similarities of {_join(names)} taken out of both sides." if names else ""
+
+
+def _searchlight(rsa: Values) -> str:
+    light = rsa.get("searchlight")
+    if not light:
+        return ""
+    shape = "spheres" if light["shape"] == "sphere" else "cubes"
+    return (
+        f" The same was done around each voxel (searchlight: {shape} of radius {light['radius']:g} voxels, Pearson's r, "
+        f"at least {light['min_voxels']} voxels) on the clips that all models cover, and averaged inside regions."
+    )
+
+
+def _decoding(settings: Values) -> str:
+    names = list((settings.get("decoding") or {}).get("models") or ())
+    if not settings.get("brain") or not names:
+        return ""
+    null = settings["decoding"]["null"]
+    tested = f" Both were tested against {null:,} permutations of the clips within runs." if null else ""
+    return (
+        f"As a reverse check the dimensions of {_join(names)} were predicted from each region's responses by ridge "
+        "regression over the same folds, with one penalty a fold. Scores are the mean of Pearson's r over dimensions, "
+        "and pairwise identification: how often a prediction correlates more with its own clip's dimensions than with "
+        f"those of another clip of the held-out fold (chance .5).{tested}"
     )
 
 

@@ -28,10 +28,14 @@ SCORES = (
     "encoding_scores",
     "run_scores",
     "rsa_scores",
+    "decoding_scores",
     "comparisons",
     "variance_partition",
 )
 """Tables that are small enough for a spreadsheet."""
+
+BY_VOXEL = ("voxel_scores", "searchlight_scores")
+"""Tables that are not."""
 
 TRIPLET_FILES = {"train": "train_90.txt", "test": "test_10.txt"}
 """Names by which SPoSE, VICE and their kin look for them; the other purposes are files of their own name."""
@@ -127,7 +131,7 @@ def _rdms(study: Study, lake: Lake, folder: Path) -> Written:
 def _scores(study: Study, lake: Lake, folder: Path) -> Written:
     """Each table as Parquet, and as CSV with lists as JSON, of the study's present models and subjects."""
     target = folder / "scores"
-    for name in (*SCORES, "voxel_scores"):
+    for name in (*SCORES, *BY_VOXEL):
         frame = _present(study, lake.read(name))
         if frame.is_empty():
             continue
@@ -207,7 +211,7 @@ def _methods(study: Study, lake: Lake, folder: Path) -> Written:
     (folder / "METHODS.md").write_text(f"# Methods of the study {study.name}\n\n{text}", encoding="utf-8")
     cited = citation(study.name, versions(), synthetic=study.synthetic)
     (folder / "CITATION.cff").write_text(cited, encoding="utf-8")
-    columns = {name: {c.name: c.doc for c in TABLES[name].columns} for name in (*SCORES, "voxel_scores")}
+    columns = {name: {c.name: c.doc for c in TABLES[name].columns} for name in (*SCORES, *BY_VOXEL)}
     (folder / "columns.json").write_text(json.dumps(columns, indent=2) + "\n", encoding="utf-8")
     yield "METHODS.md, CITATION.cff, columns.json (what each column of the scores is)"
 

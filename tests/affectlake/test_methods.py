@@ -77,5 +77,31 @@ def test_no_test_is_claimed_where_none_was_made() -> None:
     assert "permutation" not in found["Encoding models"] + found["Similarity analysis"]
 
 
+def test_every_analysis_that_was_asked_for_is_described_and_no_other() -> None:
+    visual = {"name": "vgg19", "agent": "features", "file": "f.npy", "ids": "i", "control": True}
+    asked = {
+        **WHOLE,
+        "models": [*MODELS, visual],
+        "brain": {**BRAIN, "confounds": ["trans_*", "csf"], "high_pass_s": 100, "estimator": "glm"},
+        "encoding": {"voxel_p": "analytic", "null": 0},
+        "rsa": {"methods": ["spearman"], "partial": ["vgg19"], "searchlight": {"radius": 2, "shape": "cube"}},
+        "decoding": {"models": ["raw"], "null": 30},
+    }
+    found = text(asked)
+    assert "trans_* and csf" in found["Brain responses"]
+    assert "slower than 100 s" in found["Brain responses"]
+    assert "least squares, separate" in found["Brain responses"]
+    assert "Gaussian" in found["Encoding models"]
+    for words in ("Spearman's rho", "vgg19 taken out", "cubes of radius 2 voxels"):
+        assert words in found["Similarity analysis"]
+    assert "dimensions of raw" in found["Decoding"]
+    assert "30 permutations" in found["Decoding"]
+    plain = text(WHOLE)
+    assert "Decoding" not in plain
+    assert "Spearman" not in plain["Similarity analysis"]
+    assert "searchlight" not in plain["Similarity analysis"]
+    assert "Gaussian" not in plain["Encoding models"]
+
+
 def test_where_services_are_reached_is_not_told() -> None:
     assert not any("SECRET_NAME" in said or "10.1.2.3" in said for said in text(WHOLE).values())
