@@ -256,8 +256,8 @@ def _searchlight(rsa: Values) -> str:
         return ""
     shape = "spheres" if light["shape"] == "sphere" else "cubes"
     return (
-        f" The same was done around each voxel (searchlight: {shape} of radius {light['radius']:g} voxels, Pearson's r, "
-        f"at least {light['min_voxels']} voxels) on the clips that all models cover, and averaged inside regions."
+        f" The same was done around each voxel (searchlight: {shape} of radius {light['radius']:g} voxels, Pearson's "
+        f"r, at least {light['min_voxels']} voxels) on the clips that all models cover, and averaged inside regions."
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import polars as pl
 import pytest
@@ -13,8 +15,11 @@ from .conftest import Finished
 VISUAL = "  - {name: visual, agent: features, file: stimuli/visual.npy, ids: stimuli/planted_ids.txt, control: true}\n"
 
 
-@pytest.fixture
-def controlled(copy: Finished) -> Finished:
+@pytest.fixture(scope="module")
+def controlled(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    folder = tmp_path_factory.mktemp("controlled") / "study"
+    shutil.copytree(finished.folder, folder)
+    copy = Finished(folder, finished.outcome)
     copy.edit("embedding:", VISUAL + "embedding:")
     copy.edit("rsa: {methods: [pearson, spearman]", "rsa: {methods: [pearson], partial: [visual]")
     wanted = Selection(frozenset({"rsa_scores"}), frozenset({"planted", "visual"}), frozenset({"sub-01"}))
