@@ -59,12 +59,17 @@ POOLS = frozenset(pool for *_, pool in STAGES if pool)
 """Pools whose slots the assets need."""
 
 
-def build_assets(study: Study) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+def build_assets(study: Study, without_pools: frozenset[str] = frozenset()) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """The assets of one study, with its models and subjects as partitions.
 
     Tables that the study does not declare but that others may read are there as inputs from outside, without rows.
+    Slots of ``without_pools`` are not asked for: something else hands them out.
     """
-    built = [_build(*stage, study=study) for stage in STAGES if stage[0].applies(study)]
+    built = [
+        _build(recipe, group, function, None if pool in without_pools else pool, study=study)
+        for recipe, group, function, pool in STAGES
+        if recipe.applies(study)
+    ]
     made = {key for asset in built for key in asset.keys}
     absent = sorted({key for asset in built for key in asset.dependency_keys} - made)
     return [*built, *(dg.AssetSpec(key, description="Not declared by this study: empty.") for key in absent)]

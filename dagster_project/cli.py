@@ -49,6 +49,13 @@ class Kind(StrEnum):
     horikawa2020 = "horikawa2020"
 
 
+class Engine(StrEnum):
+    """What computes partitions: this process, or a Ray cluster."""
+
+    here = "here"
+    ray = "ray"
+
+
 def main() -> None:
     """Run the command; errors of ours are one line on the error stream and exit code 1."""
     try:
@@ -158,6 +165,8 @@ def run(
     select: Annotated[list[str] | None, typer.Option(help="Table to bring up to date, with what it needs.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="Only this model.")] = None,
     subject: Annotated[list[str] | None, typer.Option(help="Only this subject.")] = None,
+    engine: Annotated[Engine, typer.Option(help="Where partitions are computed.")] = Engine.here,
+    address: Annotated[str, typer.Option(help="Head node of the Ray cluster.", envvar="RAY_ADDRESS")] = "auto",
 ) -> None:
     """Compute what is missing or stale, and show the scores."""
     from dagster_project.planning import Selection
@@ -169,7 +178,8 @@ def run(
     check_tables(selection.tables, study)
     check_keys(study, selection.models, selection.subjects)
     try:
-        outcome = bring_up_to_date(study, lake, selection, err)
+        cluster = address if engine is Engine.ray else None
+        outcome = bring_up_to_date(study, lake, selection, err, ray_address=cluster)
     except KeyboardInterrupt:
         err.print("stopped; what was finished is kept, and running again goes on from there")
         raise typer.Exit(1) from None
@@ -260,10 +270,12 @@ def ui(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
 ) -> None:
     """Serve the Dagster user interface of the study on this machine only."""
+    from dagster_project.launcher import DAEMON_ENVIRONMENT
     from dagster_project.runner import HOME_VARIABLE, prepare_home
     from resources.study import STUDY_VARIABLE
 
     study, _ = open_study()
+    os.environ.update(DAEMON_ENVIRONMENT)
     os.environ[HOME_VARIABLE] = str(prepare_home(study))
     os.environ[STUDY_VARIABLE] = str(study.path)
     workspace = Path(__file__).parent.parent / "workspace.yaml"

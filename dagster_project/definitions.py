@@ -14,14 +14,14 @@ from resources.progress import ProgressResource
 from resources.study import DEFAULT_STUDY, Study, load_study, study_path
 
 
-def build_definitions(study: Study, root: str = "") -> dg.Definitions:
+def build_definitions(study: Study, root: str = "", without_pools: frozenset[str] = frozenset()) -> dg.Definitions:
     """The definitions of one study: its assets with their partitions, and the resources that they need.
 
-    ``root`` names another lake than the study's own.
+    ``root`` names another lake than the study's own; ``without_pools`` those whose slots something else hands out.
     """
     lake = LakeResource(study=StudyResource(path=str(study.path)), root=root)
     return dg.Definitions(
-        assets=build_assets(study),
+        assets=build_assets(study, without_pools),
         resources={
             "lake": lake,
             "io_manager": LakeIOManager(lake_resource=lake),

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from typing import Protocol
 
 import dagster as dg
 from rich.console import Console
@@ -21,6 +23,7 @@ from affectlake.errors import AffectlakeError, LakeError
 from assets import POOLS
 from dagster_project.definitions import build_definitions
 from dagster_project.interrupts import Interrupts
+from dagster_project.launcher import alive
 from dagster_project.planning import Batch, Selection, State, next_batch, stages, state, survey
 from resources.lake import Lake
 from resources.progress import in_terminal
@@ -28,7 +31,7 @@ from resources.provenance import Key, Ledger, Recipe, partition_name
 from resources.study import Study
 
 HOME_VARIABLE = "DAGSTER_HOME"
-_HOST_TAG, _PROCESS_TAG = "affectlake/host", "affectlake/process"
+HOST_TAG, PROCESS_TAG = "affectlake/host", "affectlake/process"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -53,14 +56,35 @@ def prepare_home(study: Study) -> Path:
     return home
 
 
-def bring_up_to_date(study: Study, lake: Lake, selection: Selection, console: Console) -> Outcome:
-    """Compute what is missing or stale of the selection, and nothing else."""
+class Engine(Protocol):
+    """What computes batches."""
+
+    width: int
+    """Partitions that it computes at the same time."""
+
+    def run(self, batch: Batch) -> dict[str, str]:
+        """Compute one batch; returns what went wrong, by name."""
+        ...
+
+    def stop(self) -> None:
+        """Give up what is going on."""
+        ...
+
+
+def bring_up_to_date(
+    study: Study, lake: Lake, selection: Selection, console: Console, *, ray_address: str | None = None
+) -> Outcome:
+    """Compute what is missing or stale of the selection, and nothing else; on a Ray cluster where one is named."""
     lake.prepare()
     outcome = Outcome()
     with Interrupts() as interrupts, dg.DagsterInstance.from_config(str(prepare_home(study))) as instance:
         fail_dead_runs(instance)
         _say_what_is_waited_for(instance, console)
-        launcher = Launcher(study, instance, interrupts=interrupts)
+        launcher: Engine = Launcher(study, instance, interrupts=interrupts)
+        if ray_address is not None:
+            from dagster_project.ray_engine import RayLauncher
+
+            launcher = RayLauncher(study, lake.root, instance, ray_address)
         with _bars(console) as bars:
             task = bars.add_task("looking for what is new", total=None)
             _run_stages(study, lake, selection, launcher, outcome, bars, task)
@@ -70,21 +94,39 @@ def bring_up_to_date(study: Study, lake: Lake, selection: Selection, console: Co
 
 
 def _run_stages(
-    study: Study, lake: Lake, selection: Selection, launcher: Launcher, outcome: Outcome, bars: Progress, task: TaskID
+    study: Study, lake: Lake, selection: Selection, launcher: Engine, outcome: Outcome, bars: Progress, task: TaskID
 ) -> None:
     for stage in stages(selection.recipes(study)):
         wanted = selection.keys(stage[0], study)
         if not stage[0].dimensions and (selection.models or selection.subjects) and not selection.tables:
             wanted = wanted if stage[0].name not in ("comparisons", "report") else []
+        if launcher.width > 1:
+            bars.update(task, description=_describe(stage, {}), completed=0, total=len(wanted))
+            for _ in _at_the_same_time(stage, wanted, study, lake, launcher, outcome):
+                bars.advance(task)
+            continue
         for done, key in enumerate(wanted):
             bars.update(task, description=_describe(stage, key), completed=done, total=len(wanted))
             _run_partition(stage, key, study, lake, launcher, outcome)
         bars.update(task, completed=len(wanted))
 
 
-def _run_partition(
-    stage: list[Recipe], key: Key, study: Study, lake: Lake, launcher: Launcher, outcome: Outcome
-) -> None:
+def _at_the_same_time(
+    stage: list[Recipe], wanted: Sequence[Key], study: Study, lake: Lake, launcher: Engine, outcome: Outcome
+) -> Iterator[None]:
+    """Bring the partitions of one stage up to date side by side; yields as each is done."""
+    with ThreadPoolExecutor(launcher.width) as threads:
+        tasks = [threads.submit(_run_partition, stage, key, study, lake, launcher, outcome) for key in wanted]
+        try:
+            for task in as_completed(tasks):
+                yield task.result()
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            launcher.stop()
+            raise
+
+
+def _run_partition(stage: list[Recipe], key: Key, study: Study, lake: Lake, launcher: Engine, outcome: Outcome) -> None:
     remaining = list(stage)
     while (batch := next_batch(remaining, key, study, Ledger(lake))) is not None:
         problems = launcher.run(batch)
@@ -105,15 +147,25 @@ def _describe(stage: list[Recipe], key: Key) -> str:
 
 
 class Launcher:
-    """Runs batches as Dagster runs of this process; ``root`` names another lake than the study's own."""
+    """Runs batches as Dagster runs of this process.
+
+    ``root`` names another lake than the study's own; ``without_pools`` those whose slots something else hands out.
+    """
+
+    width = 1
 
     def __init__(
-        self, study: Study, instance: dg.DagsterInstance, root: str = "", interrupts: Interrupts | None = None
+        self,
+        study: Study,
+        instance: dg.DagsterInstance,
+        root: str = "",
+        interrupts: Interrupts | None = None,
+        without_pools: frozenset[str] = frozenset(),
     ) -> None:
         self.instance = instance
         self.interrupts = interrupts
-        self.job = build_definitions(study, root).resolve_implicit_global_asset_job_def()
-        self.tags = {_HOST_TAG: socket.gethostname(), _PROCESS_TAG: str(os.getpid())}
+        self.job = build_definitions(study, root, without_pools).resolve_implicit_global_asset_job_def()
+        self.tags = {HOST_TAG: socket.gethostname(), PROCESS_TAG: str(os.getpid())}
 
     def run(self, batch: Batch) -> dict[str, str]:
         """Run one batch; returns what went wrong, by name.
@@ -134,6 +186,9 @@ class Launcher:
         if self.interrupts is not None:
             self.interrupts.check()
         return {} if result.success else _problems(result, batch.key)
+
+    def stop(self) -> None:
+        """Nothing goes on beside the caller."""
 
 
 def _problems(result: dg.ExecuteInProcessResult, key: Key) -> dict[str, str]:
@@ -167,8 +222,8 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> int:
     dead = 0
     started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]))
     for run in started:
-        process = run.tags.get(_PROCESS_TAG)
-        if run.tags.get(_HOST_TAG) == socket.gethostname() and process and not _alive(int(process)):
+        process = run.tags.get(PROCESS_TAG)
+        if run.tags.get(HOST_TAG) == socket.gethostname() and process and not alive(int(process)):
             instance.report_run_failed(run, "the process that computed it is gone")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             dead += 1
@@ -180,16 +235,6 @@ def _say_what_is_waited_for(instance: dg.DagsterInstance, console: Console) -> N
     for pool in sorted(POOLS):
         for slot in instance.event_log_storage.get_concurrency_info(pool).claimed_slots:
             console.print(f"waiting for pool {pool}, held by run {slot.run_id}", highlight=False)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @contextmanager
