@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test test-long check format ui bench clean
+.PHONY: install demo test test-long check format ui bench docs clean
 .DEFAULT_GOAL := demo
 
 install: $(INSTALLED)
@@ -38,5 +38,8 @@ ui: install
 bench: install
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
+docs: install
+	$(BIN)/zensical build --clean --strict
+
 clean:
-	rm -rf $(VENV) studies/demo
+	rm -rf $(VENV) studies/demo site .cache

@@ -185,7 +185,8 @@ HUNGRY = [
 def test_the_command_takes_no_more_memory_than_it_may(tmp_path: Path, statement: str) -> None:
     (tmp_path / "study.yaml").write_text("name: mine\nstimuli: {manifest: videos.csv}\n")
     code = (
-        "from pathlib import Path; from resources import query, limits; query.MEMORY_BYTES = limits.HEADROOM = 3 * 10**8;"
+        "from pathlib import Path; from resources import query, limits;"
+        "query.MEMORY_BYTES = limits.HEADROOM = 3 * 10**8;"
         "from dagster_project.cli import main\n"
         "try: main()\n"
         # not getrusage: its peak counts what this process was before exec, a copy of the tests' own memory
