@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-from io import BytesIO
 from typing import Any
 
-import dagster as dg
 import polars as pl
 
+from assets._drawings import shown
 from assets._work import Metadata
 
 PANELS = (
@@ -32,15 +30,7 @@ def drawn(curves: pl.DataFrame) -> Metadata:
     for (name, along, label), axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
         _draw(axes, curves.filter(pl.col("curve") == name).sort("x"))
         axes.set(xlabel=along, ylabel=label)
-    return {"curves": _shown(figure, "curves of the fit")}
-
-
-def _shown(figure: Any, what: str) -> dg.MetadataValue:
-    """The figure as Markdown, which the user interface renders."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
-    image = base64.b64encode(buffer.getvalue()).decode()
-    return dg.MetadataValue.md(f"![{what}](data:image/png;base64,{image})")
+    return {"curves": shown(figure, "curves of the fit", dpi=90)}
 
 
 def glass_brain(voxels: pl.DataFrame, scores: pl.DataFrame, column: str, title: str) -> Metadata:
@@ -48,7 +38,7 @@ def glass_brain(voxels: pl.DataFrame, scores: pl.DataFrame, column: str, title: 
     from affectlake import pictures
 
     figure = pictures.glass_brain(voxels, scores, column, title)
-    return {} if figure is None else {"glass_brain": _shown(figure, title)}
+    return {} if figure is None else {"glass_brain": shown(figure, title, dpi=90)}
 
 
 def _draw(axes: Any, curve: pl.DataFrame) -> None:

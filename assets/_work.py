@@ -93,7 +93,7 @@ class Work:
         return dg.MaterializeResult(
             asset_key=table,
             data_version=dg.DataVersion(content),
-            metadata={**shown, **(metadata or {}), **_counts(exclusions)},
+            metadata={**shown, **headline(table, frame), **(metadata or {}), **_counts(exclusions)},
         )
 
 

@@ -343,3 +343,17 @@ def test_dagster_shows_the_headline_of_scores_and_spaces(finished: Finished) -> 
     assert len(shown["by_region"]) < 50_000, "it lives in the event log"
     quality = finished.lake.read("embedding_quality", {"model": "planted"})
     assert metadata(finished, "embedding_quality", "planted")["accuracy"] == quality["accuracy"][0]
+
+
+def test_dagster_shows_a_picture_of_every_table_that_has_something_to_see(finished: Finished) -> None:
+    wanted = {
+        **dict.fromkeys(["videos", "captions", "ratings", "dimension_graph", "dimension_links", "comparisons"]),
+        **dict.fromkeys(["judgments", "embeddings", "dimensions", "embedding_quality", "embedding_curves"], "planted"),
+        **dict.fromkeys(["responses", "voxels", "roi_timeseries", "variance_partition"], "sub-01"),
+        **dict.fromkeys(["encoding_scores", "run_scores", "voxel_scores", "rsa_scores"], "planted|sub-01"),
+    }
+    for table, partition in wanted.items():
+        pictures = [v for v in metadata(finished, table, partition).values() if str(v).startswith("![")]
+        assert pictures, table
+        assert all(re.fullmatch(r"!\[[\w ,.]+\]\(data:image/png;base64,[\w+/=]+\)", p) for p in pictures), table
+        assert all(len(p) < 100_000 for p in pictures), f"{table}: it lives in the event log"
