@@ -72,6 +72,11 @@ class Table:
         """The columns by name."""
         return {c.name: c for c in self.columns}
 
+    @property
+    def leading(self) -> str | None:
+        """The first column of the key that is no partition's; None where there is none."""
+        return next((name for name in self.key if name not in self.partition_by), None)
+
     def empty(self) -> pl.DataFrame:
         """A frame of this table without rows."""
         return pl.DataFrame(schema=self.schema)

@@ -104,7 +104,7 @@ class Missing:
         return sum(questions.height for questions in self)
 
 
-BLOCK = 100_000
+BLOCK = 50_000
 """Questions planned at a time."""
 
 

@@ -11,6 +11,7 @@ from affectlake.exclusions import Exclusions
 from affectlake.tables import TABLES
 from assets._headlines import headline
 from resources.io_manager import (
+    PREVIEW_ROWS,
     Computed,
     LakeResource,
     column_schema,
@@ -18,7 +19,7 @@ from resources.io_manager import (
     write_exclusions,
     written,
 )
-from resources.lake import Lake, data_version
+from resources.lake import Lake
 from resources.provenance import Recipe, Stamp, dimensions, record, stamp
 from resources.study import Study
 
@@ -85,11 +86,11 @@ class Work:
         """Report on a table that the asset appended to by itself, and on what was left out on the way."""
         if exclusions is not None:
             write_exclusions(self.lake, table, self.key, exclusions, self.context.run.run_id)
-        frame = self.lake.read(table, self.key)
-        content = data_version(TABLES[table], frame)
+        content, rows = self.lake.content(table, self.key)
         version = self.lake.version(table) or 0
-        record(self.lake, table, self.key, self.made_from(), content, frame.height, version, self.context.run.run_id)
-        shown = written(self.lake, table, frame, version, partitioned=bool(self.key))
+        record(self.lake, table, self.key, self.made_from(), content, rows, version, self.context.run.run_id)
+        first = self.lake.scan(table, self.key).head(PREVIEW_ROWS).collect()
+        shown = written(self.lake, table, rows, first, version, partitioned=bool(self.key))
         return dg.MaterializeResult(
             asset_key=table,
             data_version=dg.DataVersion(content),

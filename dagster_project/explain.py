@@ -212,7 +212,10 @@ class Explainer:
         model = self.study.model(key["model"])
         if isinstance(model, ServiceModel):
             wording = agent_of(model, self.study, self.lake).prompt_version
-            facts["prompt"] = {"version": wording, "system": prompts.SYSTEM, "instruction": prompts.INSTRUCTION}
+            words = (prompts.SYSTEM, prompts.INSTRUCTION)
+            if model.input != "captions":
+                words = (prompts.MEDIA_SYSTEM, prompts.MEDIA_INSTRUCTION)
+            facts["prompt"] = {"version": wording, "system": words[0], "instruction": words[1]}
         return facts
 
 

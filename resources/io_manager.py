@@ -82,7 +82,10 @@ class LakeIOManager(dg.ConfigurableIOManager):
         if obj.exclusions is not None:
             write_exclusions(lake, table, key, obj.exclusions, context.run_id)
         record(lake, table, key, obj.made_from, obj.content, obj.frame.height, version, context.run_id)
-        context.add_output_metadata(written(lake, table, obj.frame, version, partitioned=bool(key)))
+        rows = obj.frame.height
+        context.add_output_metadata(
+            written(lake, table, rows, obj.frame.head(PREVIEW_ROWS), version, partitioned=bool(key))
+        )
 
     def load_input(self, context: dg.InputContext) -> pl.LazyFrame:
         """Scan the upstream table, pruned to the partitions that the asset's partition needs."""
@@ -137,16 +140,18 @@ def _dimensions(definition: dg.MultiPartitionsDefinition, key: str) -> dict[str,
     return dict(definition.get_partition_key_from_str(str(key)).keys_by_dimension)
 
 
-def written(lake: Lake, table: str, frame: pl.DataFrame, version: int, *, partitioned: bool) -> dict[str, Any]:
+def written(
+    lake: Lake, table: str, rows: int, first: pl.DataFrame, version: int, *, partitioned: bool
+) -> dict[str, Any]:
     """What the user interface shows of a write: counts, version, address, columns and the first rows."""
     contract = TABLES[table]
     return {
-        "dagster/partition_row_count" if partitioned else "dagster/row_count": frame.height,
+        "dagster/partition_row_count" if partitioned else "dagster/row_count": rows,
         "dagster/uri": dg.MetadataValue.path(lake.uri(table)),
         "dagster/table_name": f"{lake.study}.{table}",
         "dagster/column_schema": column_schema(contract),
         "delta_version": version,
-        "preview": preview(frame.head(PREVIEW_ROWS).drop("code_version", "source_versions", strict=False)),
+        "preview": preview(first.drop("code_version", "source_versions", strict=False)),
     }
 
 

@@ -15,6 +15,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -66,35 +67,50 @@ def partition_predicate(partition: Partition) -> str:
     )
 
 
-class _HashSink:
-    """A file that is only hashed."""
-
-    def __init__(self) -> None:
-        self.hash = hashlib.blake2b(digest_size=16)
-
-    def write(self, data: bytes) -> int:
-        self.hash.update(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
+_BLOCK_ROWS = 50_000
+"""Rows that are hashed at a time."""
 
 
 def data_version(table: Table, frame: pl.DataFrame) -> str:
     """Hash of what the rows say, whatever their order and without the columns that say how they came to be."""
-    columns = [c for c in table.columns if c.name not in table.volatile]
-    ordered = frame.select(c.name for c in columns).sort(table.key)
-    # a null's own bytes are whatever stood there before, so numbers are hashed as their mask and their values
-    masks = [pl.col(c.name).is_null().alias(f"{c.name} is null") for c in columns if c.nullable]
-    values = [pl.col(c.name).fill_null(0) if c.nullable and c.dtype.is_numeric() else pl.col(c.name) for c in columns]
-    sink = _HashSink()
-    # the oldest layout has strings in row order; the newer one refers into buffers, whose order is history
-    ordered.select(*values, *masks).rechunk().write_ipc_stream(
-        sink,  # type: ignore[call-overload]
-        compression="uncompressed",
-        compat_level=pl.CompatLevel.oldest(),
-    )
-    return sink.hash.hexdigest()
+    said = [name for name in table.column if name not in table.volatile]
+    ordered, sink = frame.select(said).sort(table.key), hashlib.blake2b(digest_size=16)
+    starts = _block_starts(ordered[table.leading]) if table.leading else [0]
+    for start, end in pairwise([*starts, ordered.height]):
+        _hash_rows(table, ordered[start:end], sink)
+    return sink.hexdigest()
+
+
+def _block_starts(leading: pl.Series) -> list[int]:
+    """Rows at which blocks begin in a table sorted by its key: rows of one leading value are never parted."""
+    firsts = {int(leading.search_sorted(leading[row], side="left")) for row in range(0, len(leading), _BLOCK_ROWS)}
+    return sorted(firsts | {0})
+
+
+def _hash_rows(table: Table, ordered: pl.DataFrame, sink: hashlib.blake2b) -> None:
+    for column in table.columns:
+        if column.name not in table.volatile:
+            _hash_values(ordered[column.name], sink)
+
+
+def _hash_values(values: pl.Series, sink: hashlib.blake2b) -> None:
+    """Hash what the values are. Their bytes in memory differ with their history: null's, and masks without a null."""
+    sink.update(values.is_null().to_numpy().tobytes())
+    values, dtype = values.drop_nulls(), values.dtype
+    if dtype == pl.String:
+        sink.update(values.str.len_bytes().to_numpy().tobytes() + "".join(values.to_list()).encode())
+    elif dtype == pl.Binary:
+        sink.update(values.bin.size().to_numpy().tobytes())
+        for value in values:
+            sink.update(value)
+    elif isinstance(dtype, pl.List):
+        sink.update(values.list.len().to_numpy().tobytes())
+        _hash_values(values.filter(values.list.len() > 0).explode(), sink)
+    elif isinstance(dtype, pl.Struct):
+        for field in dtype.fields:
+            _hash_values(values.struct.field(field.name), sink)
+    else:
+        sink.update(values.to_physical().to_numpy().tobytes())
 
 
 class Lake:
@@ -169,6 +185,24 @@ class Lake:
         """A table, or one partition of it, in memory and in the order of its key."""
         return self.scan(table, partition).collect().sort(TABLES[table].key)
 
+    def content(self, table: str, partition: Partition | None = None) -> tuple[str, int]:
+        """The data version of a partition and its rows, with one block of it in memory at a time."""
+        contract, frame = TABLES[table], self.scan(table, partition)
+        leading = contract.leading
+        if leading is None:
+            whole = frame.collect()
+            return data_version(contract, whole), whole.height
+        values, sink = frame.select(leading).collect().to_series().sort(), hashlib.blake2b(digest_size=16)
+        starts = [values[start] for start in _block_starts(values)] if len(values) else []
+        for low, high in pairwise([*starts, None]):
+            inside = pl.col(leading) >= pl.lit(low, values.dtype)
+            if high is not None:
+                inside &= pl.col(leading) < pl.lit(high, values.dtype)
+            _hash_rows(contract, frame.filter(inside).collect().sort(contract.key), sink)
+        if not starts:
+            return data_version(contract, contract.empty()), 0
+        return sink.hexdigest(), len(values)
+
     def overwrite(self, table: str, frame: pl.DataFrame, partition: Partition | None = None, run_id: str = "") -> int:
         """Replace one partition, or the whole of an unpartitioned table; returns the new Delta version.
 
@@ -220,8 +254,7 @@ class Lake:
         known = self.scan(contract.name)
         for column in contract.partition_by:
             known = known.filter(pl.col(column).is_in(frame[column].unique().implode()))
-        leading = next((c for c in contract.key if c not in contract.partition_by), None)
-        if leading is not None:
+        if (leading := contract.leading) is not None:
             known = known.filter(pl.col(leading).is_between(pl.lit(frame[leading].min()), pl.lit(frame[leading].max())))
         return known.select(contract.key).collect()
 

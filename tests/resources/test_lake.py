@@ -223,6 +223,23 @@ def test_the_data_version_of_texts_and_nulls_is_of_their_values(lake: Lake) -> N
         assert data_version(table, lake.read(table.name)) == version
 
 
+def test_the_data_version_is_the_same_whether_a_table_is_read_whole_or_in_blocks(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lake.content("judgments", {"model": "m"}) == (data_version(JUDGMENTS, JUDGMENTS.empty()), 0)
+    # rows of one triplet stand together, also where a block would end between them
+    again = answers("m", [3, 9, 5], odd="c").with_columns(presented=pl.lit("cab"))
+    frame = pl.concat([answers("m", [7, 3, 9, 1]), again])
+    lake.append("judgments", frame)
+    lake.append("judgments", answers("n", [1, 2]))
+    assert lake.content("judgments", {"model": "m"}) == (data_version(JUDGMENTS, frame), 7)
+    changed = frame.with_columns(odd=pl.when(pl.col("triplet_id") == 9).then("b").otherwise("odd"))
+    for rows in (1, 2, 3, 6):
+        monkeypatch.setattr("resources.lake._BLOCK_ROWS", rows)
+        assert lake.content("judgments", {"model": "m"}) == (data_version(JUDGMENTS, frame), 7)
+        assert data_version(JUDGMENTS, changed) != data_version(JUDGMENTS, frame)
+
+
 def _write(root: str, subject: str, times: int) -> None:
     lake = Lake(root, "mine")
     for i in range(times):

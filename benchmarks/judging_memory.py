@@ -1,0 +1,96 @@
+"""Claim: the memory of a run that asks a service is flat, under 400 MB, from 10,000 to 1,000,000 questions.
+
+What runs is ``affectlake run --select judgments`` on a study of 300 captioned clips whose triplets were drawn by a run
+before, in a process of its own for each number of questions: planning what is missing, asking, committing, and the hash
+of the whole table. The judge is a loopback server, in a process of its own, that answers at once. By default 400
+questions share a request (decisions, 8 requests in flight), since a million chat completions take half an hour of CPU;
+with ``chat`` each question is a request (64 in flight). Memory is the peak of the asking process.
+
+    python benchmarks/judging_memory.py [decisions|chat] [QUESTIONS ...]
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+STUDY = """
+name: memory
+synthetic: true
+stimuli: {{manifest: videos.csv}}
+captions: {{file: captions.csv}}
+triplets: {{train: {train}, seed: 0}}
+profiles: {{here: {{base_url: "{url}", key_env: SOME_KEY, max_in_flight: {most}, requests_per_minute: 10000000}}}}
+models: [{{name: judge, agent: openai, profile: here, model: gpt-6-luna, api: {api}}}]
+"""
+N_CLIPS = 300
+
+
+def serve(pipe: multiprocessing.connection.Connection) -> None:
+    from tests.services.server import Service, serving
+
+    with serving(Service(remember=False)) as service:
+        pipe.send(service.url)
+        pipe.recv()
+
+
+def measure(folder: Path, url: str, api: str, n: int) -> tuple[float, float, float]:
+    """Peak memory in MB, CPU seconds and wall seconds of one run."""
+    (folder / "study.yaml").write_text(STUDY.format(train=n, url=url, api=api, most=8 if api == "decisions" else 64))
+    ids = [f"v{i:03d}" for i in range(N_CLIPS)]
+    (folder / "videos.csv").write_text("video_id,file\n" + "".join(f"{i},\n" for i in ids))
+    texts = (f"{name},a clip in which thing {i} happens to person {i * 7 % 31}\n" for i, name in enumerate(ids))
+    (folder / "captions.csv").write_text("video_id,description\n" + "".join(texts))
+    environment = os.environ | {"AFFECTLAKE_STUDY": str(folder / "study.yaml"), "SOME_KEY": "none"}
+    for name in ("AFFECTLAKE_LAKE", "DAGSTER_HOME"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "dagster_project", "run", "--select"]
+    subprocess.run([*command, "triplets"], env=environment, check=True, capture_output=True)
+    before = os.times()
+    started, peak = time.perf_counter(), 0
+    process = subprocess.Popen(
+        [*command, "judgments"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while process.poll() is None:
+        peak = max(peak, _peak_kb(process.pid))
+        time.sleep(0.1)
+    if process.returncode:
+        raise SystemExit(process.stdout.read() if process.stdout else "")
+    cpu = sum(getattr(os.times(), name) - getattr(before, name) for name in ("children_user", "children_system"))
+    return peak / 1024, cpu, time.perf_counter() - started
+
+
+def _peak_kb(pid: int) -> int:
+    try:
+        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    api = words.pop(0) if words and not words[0].isdigit() else "decisions"
+    counts = [int(word) for word in words] or [10_000, 1_000_000]
+    here, there = multiprocessing.get_context("spawn").Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
+    server.start()
+    url = here.recv()
+    print(f"{'questions':>12} {'peak MB':>8} {'CPU s':>8} {'wall s':>8}   {api}")
+    for n in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            peak, cpu, wall = measure(Path(folder), url, api, n)
+        print(f"{n:12,} {peak:8.0f} {cpu:8.0f} {wall:8.0f}   (goal: under 400 MB)", flush=True)
+    here.send("done")
+
+
+if __name__ == "__main__":
+    main()
