@@ -49,5 +49,9 @@ class AgentError(AffectlakeError):
     """An agent cannot judge: wrong settings, missing model, nothing that it could perceive."""
 
 
+class BudgetError(AgentError):
+    """An agent's cap on costs is reached; what was answered is kept."""
+
+
 class DeviceError(AffectlakeError):
     """The device that was asked for is not there."""

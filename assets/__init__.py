@@ -39,7 +39,7 @@ STAGES: tuple[tuple[Recipe, str, Function, str | None], ...] = (
     (recipes.RATINGS, "stimuli", stimuli.ratings, None),
     (recipes.FRAMES, "stimuli", stimuli.frames, None),
     (recipes.TRIPLETS, "judging", triplets.triplets, None),
-    (recipes.JUDGMENTS, "judging", judgments.judgments, "agents"),
+    (recipes.JUDGMENTS, "judging", judgments.judgments, None),
     (recipes.EMBEDDINGS, "spaces", embeddings.embeddings, "gpu"),
     (recipes.DIMENSION_GRAPH, "spaces", dimension_graph.dimension_graph, None),
     (recipes.RESPONSES, "brains", brain.responses, None),
@@ -52,11 +52,8 @@ STAGES: tuple[tuple[Recipe, str, Function, str | None], ...] = (
     (recipes.COMPARISONS, "scores", comparisons.comparisons, None),
     (recipes.REPORT, "report", report.report, None),
 )
-"""Recipe, group in the user interface, function, and pool whose slots it needs; upstream first."""
-
-
-POOLS = frozenset(pool for *_, pool in STAGES if pool)
-"""Pools whose slots the assets need."""
+"""Recipe, group in the user interface, function, and pool whose slots it needs; upstream first. Judgments take the
+slots of their model and of its endpoint by themselves (:mod:`resources.pools`)."""
 
 
 def build_assets(study: Study, without_pools: frozenset[str] = frozenset()) -> list[dg.AssetsDefinition | dg.AssetSpec]:

@@ -24,12 +24,19 @@ def stimuli(lake: Lake) -> Stimuli:
     return Stimuli(lake.read("videos"), lake.scan("captions"), lake.scan("ratings"), lake.scan("frames"))
 
 
-def agent_of(model: AnyModel, study: Study, lake: Lake) -> Agent:
-    """The judge, with what it may perceive and what it has cost so far."""
+RUN_USD = "affectlake/max_usd"
+"""Tag of a run that may spend so many US dollars and no more; questions that are left wait for the next one."""
+
+
+def agent_of(model: AnyModel, study: Study, lake: Lake, run_usd: float | None = None) -> Agent:
+    """The judge, with what it may perceive, what it has cost so far and what this run may add."""
     spent = 0.0
     if isinstance(model, ServiceModel):
         costs = (lake.scan(table, {"model": model.name}).select("cost_usd") for table in ("judgments", "attempts"))
         spent = pl.concat(list(costs)).sum().collect().item()
+        if run_usd is not None:
+            most = spent + run_usd
+            model = model.model_copy(update={"max_usd": min(most, model.max_usd or most)})
     return build_agent(model, stimuli(lake), study, spent)
 
 

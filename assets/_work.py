@@ -39,6 +39,7 @@ class Work:
         self.lake: Lake = lake.lake
         self.key = partition_key(context)
         self._start = stamp(recipe, self.key, self.study, self.lake)
+        self._unfinished = ""
 
     @property
     def model(self) -> str:
@@ -52,11 +53,18 @@ class Work:
 
     def made_from(self) -> Stamp:
         """What the computation was made from, if that did not change while it went on."""
+        if self._unfinished:
+            return Stamp("", self._start.code_version, self._start.source_versions)
         now = stamp(self.recipe, self.key, self.study, self.lake)
         if now.fingerprint == self._start.fingerprint:
             return self._start
         self.context.log.warning("an input changed during the computation; the result counts as stale")
         return Stamp("", self._start.code_version, self._start.source_versions)
+
+    def leave_unfinished(self, why: str) -> None:
+        """Let what is handed over from now on count as stale, so that the next run goes on from it."""
+        self._unfinished = why
+        self.context.log.warning(f"{why} The rest is left to another run.")
 
     def stamped(self, frame: pl.DataFrame) -> pl.DataFrame:
         """``frame`` with the columns that say which code and which versions of its sources it was computed from."""
@@ -94,8 +102,17 @@ class Work:
         return dg.MaterializeResult(
             asset_key=table,
             data_version=dg.DataVersion(content),
-            metadata={**shown, **headline(table, frame), **(metadata or {}), **_counts(exclusions)},
+            metadata={
+                **shown,
+                **headline(table, frame),
+                **(metadata or {}),
+                **self._why(),
+                **_counts(exclusions),
+            },
         )
+
+    def _why(self) -> Metadata:
+        return {"unfinished": self._unfinished} if self._unfinished else {}
 
 
 def _counts(exclusions: Exclusions | None) -> Metadata:

@@ -6,11 +6,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from affectlake.errors import BudgetError
 from affectlake.exclusions import Exclusions
-from assets._judging import Missing, Tally, agent_of, count_unperceived, stimuli
+from assets._judging import RUN_USD, Missing, Tally, agent_of, count_unperceived, stimuli
 from assets._work import Metadata, Work
 from assets.recipes import JUDGMENTS
 from resources.io_manager import LakeResource
+from resources.pools import pools_of, slots
 from resources.progress import ProgressResource
 from resources.study import FeaturesModel, RecordedModel
 
@@ -29,19 +31,21 @@ def judgments(
     work = Work(context, JUDGMENTS, lake)
     model = work.study.model(work.model)
     left_out = Exclusions()
-    if isinstance(model, RecordedModel):
-        counts = _take_over(work, model, left_out)
-    elif isinstance(model, FeaturesModel):
-        counts = {"asked": 0}
-    else:
-        counts = _ask(work, triplets, progress, left_out)
+    with slots(context, pools_of(work.study, work.model)):
+        if isinstance(model, RecordedModel):
+            counts = _take_over(work, model, left_out)
+        elif isinstance(model, FeaturesModel):
+            counts = {"asked": 0}
+        else:
+            counts = _ask(work, triplets, progress, left_out)
     yield work.appended("judgments", counts, exclusions=left_out)
     yield work.appended("attempts")
 
 
 def _ask(work: Work, triplets: pl.LazyFrame, progress: ProgressResource, left_out: Exclusions) -> Metadata:
     model = work.study.model(work.model)
-    agent = agent_of(model, work.study, work.lake)
+    tag = work.context.run.tags.get(RUN_USD)
+    agent = agent_of(model, work.study, work.lake, None if tag is None else float(tag))
     count_unperceived(agent, work.lake.read("videos"), left_out)
     missing = Missing(agent, model, triplets, work.study.triplets.seed, work.lake)
     tally = Tally(missing.count())
@@ -55,10 +59,15 @@ def _ask(work: Work, triplets: pl.LazyFrame, progress: ProgressResource, left_ou
             tally.settled += n
             advance(tally.settled, tally.questions, tally.line())
 
-        for answers in agent.judge(missing, more):
-            accepted = work.lake.append("judgments", answers.judgments, work.context.run.run_id)
-            work.lake.append("attempts", answers.attempts, work.context.run.run_id)
-            tally.add(answers, accepted)
+        try:
+            for answers in agent.judge(missing, more):
+                accepted = work.lake.append("judgments", answers.judgments, work.context.run.run_id)
+                work.lake.append("attempts", answers.attempts, work.context.run.run_id)
+                tally.add(answers, accepted)
+        except BudgetError as error:
+            if tag is None:
+                raise
+            work.leave_unfinished(str(error))
     return tally.metadata()
 
 

@@ -72,11 +72,16 @@ def _sees(study: Study, key: Key) -> bool:
 
 
 def _judging_inputs(study: Study, key: Key) -> tuple[str, ...]:
-    return (*_model_inputs(study, key), "triplets")
+    return (*_model_inputs(study, key), *_questions(study, key))
+
+
+def _questions(study: Study, key: Key) -> tuple[str, ...]:
+    """The planned questions, which a feature space is not asked."""
+    return () if isinstance(study.model(key["model"]), FeaturesModel) else ("triplets",)
 
 
 def _embedding_inputs(study: Study, key: Key) -> tuple[str, ...]:
-    always = ("judgments", "triplets", *_model_inputs(study, key), *_scoring_inputs(study))
+    always = ("judgments", *_questions(study, key), *_model_inputs(study, key), *_scoring_inputs(study))
     return tuple(dict.fromkeys((*always, "ratings") if study.ratings else always))
 
 
@@ -291,7 +296,7 @@ REPORT = Recipe(
     inputs=tuple(t for r in RESULTS for t in r.outputs),
     code=("assets.report", "resources.methods"),
     settings=lambda study, key: [
-        study.model_dump(mode="json", exclude={"profiles", "prices"}),
+        study.model_dump(mode="json", exclude={"profiles", "prices", "automation"}),
         appearance(),
         versions(),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
@@ -134,3 +134,45 @@ def survey(study: Study, lake: Lake, selection: Selection | None = None) -> list
             found.append((recipe, key, here))
     asked = {r.name for r in selection.recipes(study)}
     return [(r, k, s) for r, k, s in found if r.name in asked and k in selection.keys(r, study)]
+
+
+@dataclass(frozen=True)
+class Due:
+    """One partition of one recipe that can be computed now, and what it would be computed from."""
+
+    recipe: Recipe
+    key: Key
+    fingerprint: str
+
+    @property
+    def partition(self) -> tuple[str, str]:
+        """The first table written and its partition."""
+        return self.recipe.name, partition_name(self.key)
+
+
+def due(study: Study, lake: Lake, failed: Collection[tuple[str, str]] = ()) -> list[Due]:
+    """What is missing or stale and does not wait for something upstream that is; upstream first.
+
+    Parameters
+    ----------
+    study : Study
+    lake : Lake
+    failed : collection of (str, str)
+        Recipes and partitions whose newest attempt failed: nothing waits for them, so that one model without a key
+        does not hold up the comparison of all others.
+    """
+    ledger = Ledger(lake)
+    pending: set[tuple[str, str]] = set()
+    found = []
+    for recipe in Selection().recipes(study):
+        for key in keys(recipe.dimensions, study):
+            upstream = {(t, partition_name(k)) for t in recipe.used(study, key) for k in recipe.upstream(t, key, study)}
+            waits = bool(upstream & pending)
+            behind = state(recipe, key, study, ledger) in (State.STALE, State.MISSING)
+            expected = behind and (recipe.name, partition_name(key)) not in failed
+            if waits or expected:
+                pending |= {(t, partition_name(key)) for t in recipe.outputs}
+            wanted = fingerprint(recipe, key, study, ledger) if behind and not waits else None
+            if wanted is not None:
+                found.append(Due(recipe, key, wanted))
+    return found

@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from affectlake.errors import AffectlakeError, LakeError
-from assets import POOLS
 from dagster_project.definitions import build_definitions
 from dagster_project.interrupts import Interrupts
 from dagster_project.launcher import alive
@@ -96,6 +95,7 @@ def bring_up_to_date(
 def _run_stages(
     study: Study, lake: Lake, selection: Selection, launcher: Engine, outcome: Outcome, bars: Progress, task: TaskID
 ) -> None:
+    ledger = Ledger(lake)
     for stage in stages(selection.recipes(study)):
         wanted = selection.keys(stage[0], study)
         if not stage[0].dimensions and (selection.models or selection.subjects) and not selection.tables:
@@ -107,7 +107,7 @@ def _run_stages(
             continue
         for done, key in enumerate(wanted):
             bars.update(task, description=_describe(stage, key), completed=done, total=len(wanted))
-            _run_partition(stage, key, study, lake, launcher, outcome)
+            ledger = _run_partition(stage, key, study, ledger, launcher, outcome)
         bars.update(task, completed=len(wanted))
 
 
@@ -116,29 +116,34 @@ def _at_the_same_time(
 ) -> Iterator[None]:
     """Bring the partitions of one stage up to date side by side; yields as each is done."""
     with ThreadPoolExecutor(launcher.width) as threads:
-        tasks = [threads.submit(_run_partition, stage, key, study, lake, launcher, outcome) for key in wanted]
+        tasks = [threads.submit(_run_partition, stage, key, study, Ledger(lake), launcher, outcome) for key in wanted]
         try:
             for task in as_completed(tasks):
-                yield task.result()
+                task.result()
+                yield
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
             launcher.stop()
             raise
 
 
-def _run_partition(stage: list[Recipe], key: Key, study: Study, lake: Lake, launcher: Engine, outcome: Outcome) -> None:
+def _run_partition(
+    stage: list[Recipe], key: Key, study: Study, ledger: Ledger, launcher: Engine, outcome: Outcome
+) -> Ledger:
+    """Compute what one partition of a stage lacks; returns the ledger as it is then, read again after runs only."""
     remaining = list(stage)
-    while (batch := next_batch(remaining, key, study, Ledger(lake))) is not None:
+    while (batch := next_batch(remaining, key, study, ledger)) is not None:
         problems = launcher.run(batch)
+        ledger = ledger.read_again()
         if problems:
             outcome.failed |= problems
         else:
             outcome.computed.append(batch)
         remaining = [r for r in remaining if r not in batch.recipes]
-    ledger = Ledger(lake)
     for recipe in remaining:
         if state(recipe, key, study, ledger) is State.BLOCKED:
             outcome.blocked.append(Batch((recipe,), key).name)
+    return ledger
 
 
 def _describe(stage: list[Recipe], key: Key) -> str:
@@ -232,7 +237,7 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> int:
 
 def _say_what_is_waited_for(instance: dg.DagsterInstance, console: Console) -> None:
     """Name the runs that hold a pool: ours wait until they are done."""
-    for pool in sorted(POOLS):
+    for pool in sorted(instance.event_log_storage.get_concurrency_keys()):
         for slot in instance.event_log_storage.get_concurrency_info(pool).claimed_slots:
             console.print(f"waiting for pool {pool}, held by run {slot.run_id}", highlight=False)
 

@@ -176,7 +176,7 @@ class Lake:
         delta = self.open(table, version)
         if delta is None:
             return TABLES[table].empty().lazy()
-        frame = pl.scan_delta(self.uri(table), version=delta.version())
+        frame = pl.scan_delta(delta)
         for column, value in (partition or {}).items():
             frame = frame.filter(pl.col(column) == value)
         return frame
@@ -281,7 +281,7 @@ class Lake:
                 where=self.uri(contract.name),
                 remedy="Use a new lake (set AFFECTLAKE_LAKE) or the affectlake version that wrote this one.",
             )
-        if wanted:
+        if wanted and (delta is None or _lacking(delta, wanted)):
             self._write(lambda: self._constrain(contract.name, wanted))
 
     def _write(self, write: Callable[[], object]) -> None:
@@ -290,9 +290,7 @@ class Lake:
 
     def _constrain(self, table: str, wanted: Mapping[str, str]) -> None:
         delta = DeltaTable(self.uri(table))
-        have = delta.metadata().configuration
-        missing = {k: v for k, v in wanted.items() if f"delta.constraints.{k}" not in have}
-        if missing:
+        if missing := _lacking(delta, wanted):
             delta.alter.add_constraint(missing)
 
     def _version_after(self, table: str) -> int:
@@ -314,6 +312,12 @@ class Lake:
         if self.is_local():
             Path(self.root).mkdir(parents=True, exist_ok=True)
         self.open("materializations")
+
+
+def _lacking(delta: DeltaTable, wanted: Mapping[str, str]) -> dict[str, str]:
+    """The constraints that a table does not have yet."""
+    have = delta.metadata().configuration
+    return {k: v for k, v in wanted.items() if f"delta.constraints.{k}" not in have}
 
 
 def _check_partition(contract: Table, frame: pl.DataFrame, partition: Partition) -> None:

@@ -135,6 +135,10 @@ class Ledger:
         delta = lake.open("materializations")
         self._newest = {} if delta is None else _newest(lake, str(delta.metadata().id), delta.version())
 
+    def read_again(self) -> Ledger:
+        """The ledger as it is now."""
+        return Ledger(self._lake)
+
     def fingerprint(self, table: str, key: Key) -> str | None:
         """Fingerprint of the newest computation of a partition, or None where there is none."""
         row = self._newest.get((table, partition_name(key)))

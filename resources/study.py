@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_valid
 
 from affectlake.errors import StudyError
 from resources.analyses import Decoding, Encoding, Rsa, VariancePartition
+from resources.automation import Automation
 from resources.brains import BRAINS, Brain
 from resources.downloads import Download
 from resources.settings import IdRule, Settings
@@ -291,6 +292,7 @@ class Study(Settings):
     rsa: Rsa = Rsa()
     variance_partition: VariancePartition = VariancePartition()
     decoding: Decoding = Decoding()
+    automation: Automation = Automation()
     downloads: tuple[Download, ...] = ()
     """Files that `affectlake study fetch` brings."""
 

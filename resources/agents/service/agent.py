@@ -19,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from affectlake.errors import AgentError
+from affectlake.errors import AgentError, BudgetError
 from affectlake.prompts import DECISIONS_INPUT, DECISIONS_INSTRUCTION, decision_text, prompt_version, user_text
 from resources.agents.protocol import Answers, IntArray, Stimuli
 from resources.agents.service import rows
@@ -144,7 +144,8 @@ class ServiceAgent:
         if received:
             signal.raise_signal(received[0])
         if work.stopped is not None:
-            raise AgentError(work.stopped.what, where=f"model {self.name}", remedy=work.stopped.remedy)
+            kind = BudgetError if work.stopped.budget else AgentError
+            raise kind(work.stopped.what, where=f"model {self.name}", remedy=work.stopped.remedy)
 
     def requests(self, questions: Iterable[pl.DataFrame]) -> Iterator[Question]:
         """The questions as they are put, one by one."""

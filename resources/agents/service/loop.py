@@ -59,6 +59,8 @@ class Stopped:
 
     what: str
     remedy: str | None = None
+    budget: bool = False
+    """True where the cap on costs is reached."""
 
 
 @dataclass(slots=True)
@@ -298,7 +300,7 @@ class Run:
 
     def _stop_for_money(self) -> None:
         what = f"the next question could exceed max_usd: {self._most_usd:g}; ${self._state.spent:.4f} is spent"
-        self.stop(Stopped(what, "Raise `max_usd` and run again; what is done is kept."))
+        self.stop(Stopped(what, "Raise `max_usd` and run again; what is done is kept.", budget=True))
 
     def _worst(self, questions: Sequence[Question]) -> float:
         if self._price is None or self._most_usd is None:
