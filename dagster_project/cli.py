@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from affectlake.errors import AffectlakeError
-from dagster_project import explaining, exporting, querying
+from dagster_project import backfilling, explaining, exporting, querying, tending
 from dagster_project.terminal import Format, check_keys, err, open_study, out, plain, print_rows, table_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ app = typer.Typer(
 app.command("query")(querying.query_command)
 app.command("explain")(explaining.explain_command)
 app.command("export")(exporting.export_command)
+app.command("maintain")(tending.maintain_command)
+app.command("forget")(tending.forget_command)
+app.command("backfill")(backfilling.backfill_command)
 study_app = typer.Typer(help="Write and check study files.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
 judgments_app = typer.Typer(help="Look at what judges were asked and what they said.", no_args_is_help=True)
@@ -268,6 +271,9 @@ def maps(
 @app.command()
 def ui(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Show everything, start nothing: for others to look at, no daemon.")
+    ] = False,
 ) -> None:
     """Serve the Dagster user interface of the study on this machine only."""
     from dagster_project.launcher import DAEMON_ENVIRONMENT
@@ -279,7 +285,8 @@ def ui(
     os.environ[HOME_VARIABLE] = str(prepare_home(study))
     os.environ[STUDY_VARIABLE] = str(study.path)
     workspace = Path(__file__).parent.parent / "workspace.yaml"
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
+    program = ["dagster_webserver", "--read-only"] if read_only else ["dagster", "dev"]
+    command = [sys.executable, "-m", *program, "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
     os.execv(sys.executable, command)  # noqa: S606 - a list of our own words, no shell
 
 

@@ -84,7 +84,7 @@ def bring_up_to_date(
             from dagster_project.ray_engine import RayLauncher
 
             launcher = RayLauncher(study, lake.root, instance, ray_address)
-        with _bars(console) as bars:
+        with bars_on(console) as bars:
             task = bars.add_task("looking for what is new", total=None)
             _run_stages(study, lake, selection, launcher, outcome, bars, task)
     states = [s for _, _, s in survey(study, lake, selection)]
@@ -115,8 +115,9 @@ def _at_the_same_time(
     stage: list[Recipe], wanted: Sequence[Key], study: Study, lake: Lake, launcher: Engine, outcome: Outcome
 ) -> Iterator[None]:
     """Bring the partitions of one stage up to date side by side; yields as each is done."""
+    ledger = Ledger(lake)
     with ThreadPoolExecutor(launcher.width) as threads:
-        tasks = [threads.submit(_run_partition, stage, key, study, Ledger(lake), launcher, outcome) for key in wanted]
+        tasks = [threads.submit(_run_partition, stage, key, study, ledger, launcher, outcome) for key in wanted]
         try:
             for task in as_completed(tasks):
                 task.result()
@@ -243,7 +244,8 @@ def _say_what_is_waited_for(instance: dg.DagsterInstance, console: Console) -> N
 
 
 @contextmanager
-def _bars(console: Console) -> Iterator[Progress]:
+def bars_on(console: Console) -> Iterator[Progress]:
+    """Bars that vanish when they are done; what runs inside draws its progress on them."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
