@@ -79,6 +79,7 @@ def queue(study: Study, instance: dg.DagsterInstance, wanted: list[tuple[Recipe,
     """
     import dagster as dg
     from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
+    from dagster._core.definitions.events import AssetKeyPartitionKey
     from dagster._core.execution.backfill import PartitionBackfill
     from dagster._core.utils import make_new_backfill_id
 
@@ -93,23 +94,17 @@ def queue(study: Study, instance: dg.DagsterInstance, wanted: list[tuple[Recipe,
             remedy="Start `affectlake ui` in another terminal, or compute here with `affectlake run`.",
         )
     graph = build_definitions(study).resolve_asset_graph()
-    partitions: dict[dg.AssetKey, set[str]] = {}
-    for recipe, key in wanted:
-        for table in recipe.outputs:
-            partitions.setdefault(dg.AssetKey(table), set()).update([partition_name(key)] if key else [])
-    subsets, whole = {}, set()
-    for asset, names in partitions.items():
-        definition = graph.get(asset).partitions_def
-        if definition is None:
-            whole.add(asset)
-        else:
-            subsets[asset] = definition.subset_with_partition_keys(names)
+    partitions = {
+        AssetKeyPartitionKey(dg.AssetKey(table), partition_name(key) if key else None)
+        for recipe, key in wanted
+        for table in recipe.outputs
+    }
     backfill = PartitionBackfill.from_asset_graph_subset(
         backfill_id=make_new_backfill_id(),
         backfill_timestamp=time.time(),
         tags={"affectlake/started_by": "affectlake backfill"},
         dynamic_partitions_store=instance,
-        asset_graph_subset=AssetGraphSubset(partitions_subsets_by_asset_key=subsets, non_partitioned_asset_keys=whole),
+        asset_graph_subset=AssetGraphSubset.from_asset_partition_set(partitions, graph),
         title=f"affectlake backfill of {study.name}",
         description=None,
         run_config=None,
