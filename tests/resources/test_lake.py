@@ -19,7 +19,7 @@ from resources.lake import Lake, data_version, partition_predicate
 
 
 def scores(subject: str, model: str, r: float = 0.5, runs: int = 3) -> pl.DataFrame:
-    rows = [(subject, model, "amygdala", run, 40, r) for run in range(runs)]
+    rows = [(subject, model, "amygdala", run, 40, r, r) for run in range(runs)]
     return pl.DataFrame(rows, schema=RUN_SCORES.schema, orient="row")
 
 
@@ -210,6 +210,7 @@ def test_the_data_version_of_texts_and_nulls_is_of_their_values(lake: Lake) -> N
             "alpha": 1.0,
             "p": [i / 50 for i in range(50)],
             "q": 0.5,
+            **dict.fromkeys(set(scores.schema) - {"subject", "model", "voxel", "r", "alpha", "p", "q"}, 0.5),
         }
     ).with_columns(pl.when(pl.col("voxel") % 3 > 0).then("p").alias("p"))
     some = some.select(pl.col(c).cast(t) for c, t in scores.schema.items())
