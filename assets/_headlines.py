@@ -17,10 +17,18 @@ MOST_SERIES = 6
 Shown = dict[str, Any]
 
 
-def headline(table: str, frame: pl.DataFrame) -> Shown:
-    """Values and pictures of one partition's rows; nothing for tables whose rows say enough."""
-    make = _MAKERS.get(table)
-    found = make(frame) if make is not None and frame.height else {}
+def headline(table: str, rows: pl.DataFrame | pl.LazyFrame) -> Shown:
+    """Values and pictures of one partition's rows; nothing for tables whose rows say enough.
+
+    Tables that are appended to are counted without being read as a whole.
+    """
+    count, make = _COUNTERS.get(table), _MAKERS.get(table)
+    found: Shown = {}
+    if count is not None:
+        found = count(rows.lazy())
+    elif make is not None:
+        frame = rows.lazy().collect()
+        found = make(frame) if frame.height else {}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -52,13 +60,19 @@ def _ratings(frame: pl.DataFrame) -> Shown:
     return {"categories": draw.bars(means["name"].to_list(), means["value"].to_list(), label, "mean of each category")}
 
 
-def _judgments(frame: pl.DataFrame) -> Shown:
+def _triplets(rows: pl.LazyFrame) -> Shown:
+    counts = rows.group_by("purpose").agg(n=pl.len()).sort("purpose").collect()
+    return {f"purpose_{purpose}": n for purpose, n in counts.iter_rows()}
+
+
+def _judgments(rows: pl.LazyFrame) -> Shown:
     """How often the odd one was shown first, second and third; a judge without bias chooses each as often."""
     chosen = pl.coalesce(pl.when(pl.col("odd") == pl.col(place)).then(pl.lit(place)) for place in "abc")
-    place = frame.select(pl.col("presented").str.find(chosen, literal=True)).to_series().drop_nulls()
-    if place.is_empty():
+    place = pl.col("presented").str.find(chosen, literal=True)
+    counts = dict(rows.group_by(place=place).agg(n=pl.len()).collect(engine="streaming").drop_nulls().iter_rows())
+    if not counts:
         return {}
-    shares = [float((place == i).mean()) for i in range(3)]  # type: ignore[arg-type]
+    shares = [counts.get(i, 0) / sum(counts.values()) for i in range(3)]
     names = ["shown third", "shown second", "shown first"]
     return {
         **{f"share_shown_{name}": share for name, share in zip(("first", "second", "third"), shares, strict=True)},
@@ -66,10 +80,13 @@ def _judgments(frame: pl.DataFrame) -> Shown:
     }
 
 
-def _attempts(frame: pl.DataFrame) -> Shown:
-    reasons = frame["reason"].value_counts().sort("count", "reason")
-    names, counts = reasons["reason"].to_list(), reasons["count"].to_list()
-    return {**_counts(frame, "reason"), "reasons": draw.bars(names, counts, "answers", "why answers were not accepted")}
+def _attempts(rows: pl.LazyFrame) -> Shown:
+    reasons = rows.group_by("reason").agg(n=pl.len()).sort("n", "reason").collect()
+    if reasons.is_empty():
+        return {}
+    names, counts = reasons["reason"].to_list(), reasons["n"].to_list()
+    by_reason = {f"reason_{name}": n for name, n in sorted(reasons.iter_rows())}
+    return {**by_reason, "reasons": draw.bars(names, counts, "answers", "why answers were not accepted")}
 
 
 def _embeddings(frame: pl.DataFrame) -> Shown:
@@ -249,13 +266,16 @@ def _decoding(frame: pl.DataFrame) -> Shown:
     }
 
 
+_COUNTERS: dict[str, Callable[[pl.LazyFrame], Shown]] = {
+    "triplets": _triplets,
+    "judgments": _judgments,
+    "attempts": _attempts,
+}
+
 _MAKERS: dict[str, Callable[[pl.DataFrame], Shown]] = {
     "videos": _videos,
     "captions": _captions,
     "ratings": _ratings,
-    "triplets": lambda frame: _counts(frame, "purpose"),
-    "judgments": _judgments,
-    "attempts": _attempts,
     "embeddings": _embeddings,
     "embedding_quality": _quality,
     "dimensions": _dimensions,

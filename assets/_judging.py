@@ -97,7 +97,7 @@ class Missing:
 
     def __init__(self, agent: Agent, model: AnyModel, triplets: pl.LazyFrame, seed: int, lake: Lake) -> None:
         self._agent, self._model, self._triplets, self._seed, self._lake = agent, model, triplets, seed, lake
-        self._ranges = list(_ranges(triplets))
+        self._ranges = list(_ranges(triplets, ASKED if isinstance(model, ServiceModel) else COMPUTED))
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         for low, high in self._ranges:
@@ -111,21 +111,21 @@ class Missing:
         return sum(questions.height for questions in self)
 
 
-BLOCK = 50_000
-"""Questions planned at a time."""
+ASKED, COMPUTED = 25_000, 250_000
+"""Questions planned at a time: a service takes a minute for so many, a judge that computes its answers a second."""
 
 
-def _ranges(triplets: pl.LazyFrame) -> Iterator[tuple[int, int]]:
-    """Ranges of triplet ids, first and last, that hold about a block of questions each."""
+def _ranges(triplets: pl.LazyFrame, rows: int) -> Iterator[tuple[int, int]]:
+    """Ranges of triplet ids, first and last, that hold about so many questions each."""
     each, ids = (pl.col("orders").cast(pl.Int64) * pl.col("repeats")).sum(), pl.col("triplet_id")
     low, high, total = triplets.select(low=ids.min(), high=ids.max(), total=each).collect().row(0)
     if low is None:
         return
-    # ids are random, so that bins of equal width hold about as many questions: an eighth of a block
-    width = max(1, (high - low + 1) * BLOCK // (8 * total))
+    # ids are random, so that bins of equal width hold about as many questions: an eighth of them
+    width = max(1, (high - low + 1) * rows // (8 * total))
     held, start = 0, low
     for number, n in triplets.group_by(bin=(ids - low) // width).agg(each).sort("bin").collect().iter_rows():
-        if held and held + n > BLOCK:
+        if held and held + n > rows:
             yield start, low + number * width - 1
             held, start = 0, low + number * width
         held += n

@@ -104,7 +104,7 @@ class Work:
             data_version=dg.DataVersion(content),
             metadata={
                 **shown,
-                **headline(table, frame),
+                **headline(table, self.lake.scan(table, self.key)),
                 **(metadata or {}),
                 **self._why(),
                 **_counts(exclusions),
