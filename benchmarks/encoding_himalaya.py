@@ -20,8 +20,12 @@ def simulate(features, targets, seed):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(RUNS * PER_RUN, features))
     y = rng.standard_normal((len(x), targets), dtype=np.float32)
-    half = targets // 2
-    y[:, :half] += (x @ rng.normal(size=(features, half)) * (0.3 / features**0.5)).astype(np.float32)
+    narrow, half = x.astype(np.float32), targets // 2
+    for start in range(0, half, 2048):  # in blocks: the peak of memory must be the fit's
+        part = y[:, start : min(start + 2048, half)]
+        part += narrow @ (
+            rng.standard_normal((features, part.shape[1]), dtype=np.float32) * np.float32(0.3 / features**0.5)
+        )
     return x, y, np.repeat(np.arange(RUNS), PER_RUN)
 
 
