@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import dagster as dg
@@ -27,6 +28,7 @@ from assets import (
     triplets,
     variance,
 )
+from assets._checks import specs
 from assets._work import options, outs, partitions
 from resources.provenance import Recipe, dimensions
 from resources.study import Study
@@ -85,6 +87,7 @@ def _build(recipe: Recipe, group: str, function: Function, pool: str | None, *, 
         "pool": pool,
         "partitions_def": partitions(recipe, study),
         "ins": _all_of(recipe),
+        "check_specs": specs(recipe),
     }
     handed = inspect.signature(function).parameters
     common["deps"] = [table for table in recipe.inputs if table not in handed]
@@ -94,4 +97,14 @@ def _build(recipe: Recipe, group: str, function: Function, pool: str | None, *, 
         decorate = dg.asset(name=recipe.name, **common, **options(recipe, recipe.name, study))
     else:
         decorate = dg.multi_asset(name=recipe.name, **common, outs=outs(recipe, study))
-    return decorate(function)
+    return decorate(_without_promise(function))
+
+
+def _without_promise(function: Function) -> Function:
+    """The function without the type that it returns: Dagster takes it for that of one output, and checks are others."""
+    bare = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+    bare.__kwdefaults__, bare.__doc__ = function.__kwdefaults__, function.__doc__
+    bare.__annotations__ = {name: kind for name, kind in function.__annotations__.items() if name != "return"}
+    return bare

@@ -9,6 +9,7 @@ import polars as pl
 
 from affectlake.exclusions import Exclusions
 from affectlake.tables import TABLES
+from assets._checks import results
 from assets._headlines import headline
 from resources.io_manager import (
     PREVIEW_ROWS,
@@ -84,6 +85,7 @@ class Work:
         return dg.MaterializeResult(
             asset_key=table,
             value=computed,
+            check_results=results(table, frame.lazy(), self.study, self.key),
             data_version=dg.DataVersion(computed.content),
             metadata={**headline(table, frame), **(metadata or {}), **_counts(exclusions)},
         )
@@ -101,6 +103,7 @@ class Work:
         shown = written(self.lake, table, rows, first, version, partitioned=bool(self.key))
         return dg.MaterializeResult(
             asset_key=table,
+            check_results=results(table, self.lake.scan(table, self.key), self.study, self.key),
             data_version=dg.DataVersion(content),
             metadata={
                 **shown,

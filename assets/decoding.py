@@ -11,7 +11,7 @@ from affectlake.tables import DECODING_SCORES, STAMP_NAMES
 from assets._work import Work
 from assets.encoding import scene_of
 from assets.recipes import DECODING
-from resources.device import DeviceResource
+from resources.device import RIDGE, DeviceResource
 from resources.io_manager import LakeResource
 from resources.progress import ProgressResource
 
@@ -36,7 +36,7 @@ def decoding_scores(
         with progress.track(context, f"{model} from {work.subject}") as advance:
             parts.append(_decoded(work, scene, device.pick(), advance).with_columns(model=pl.lit(model)))
     rows = work.stamped(pl.concat(parts).with_columns(subject=pl.lit(work.subject)))
-    return work.result("decoding_scores", rows.select(DECODING_SCORES.schema.names()), device.describe())
+    return work.result("decoding_scores", rows.select(DECODING_SCORES.schema.names()), device.describe(RIDGE))
 
 
 def _decoded(work: Work, scene: Scene, device: str, advance: Any) -> pl.DataFrame:

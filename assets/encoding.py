@@ -12,7 +12,7 @@ from assets._items import scoring_items
 from assets._plots import glass_brain
 from assets._work import Work
 from assets.recipes import ENCODING
-from resources.device import DeviceResource
+from resources.device import RIDGE, DeviceResource
 from resources.io_manager import LakeResource
 from resources.progress import ProgressResource
 from resources.study import Study
@@ -57,7 +57,7 @@ def encoding_scores(
                 progress=advance,
             )
     yield work.result(
-        "encoding_scores", named(work, region_rows(scene, regions, found, analytic), stamp=True), device.describe()
+        "encoding_scores", named(work, region_rows(scene, regions, found, analytic), stamp=True), device.describe(RIDGE)
     )
     yield work.result("run_scores", named(work, run_rows(regions, found)))
     by_voxel = voxel_rows(scene, found, analytic)

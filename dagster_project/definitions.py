@@ -10,10 +10,11 @@ import dagster as dg
 import studies
 from assets import build_assets
 from dagster_project.automation import condition
+from dagster_project.checks import staleness
 from dagster_project.jobs import asset_jobs, maintain
 from dagster_project.schedules import build_schedules
 from dagster_project.sensors import build_sensors
-from resources.device import DeviceResource
+from resources.device import from_environment
 from resources.io_manager import LakeIOManager, LakeResource, StudyResource
 from resources.progress import ProgressResource
 from resources.study import DEFAULT_STUDY, Study, load_study, study_path
@@ -32,12 +33,13 @@ def build_definitions(study: Study, root: str = "", without_pools: frozenset[str
         assets=[automated(asset, study, root) for asset in build_assets(study, without_pools)],
         jobs=[*jobs, maintain],
         schedules=build_schedules(study, root),
+        asset_checks=[staleness(study, root)],
         sensors=build_sensors(study, jobs, root),
         resources={
             "lake": lake,
             "io_manager": LakeIOManager(lake_resource=lake),
             "progress": ProgressResource(),
-            "device": DeviceResource(),
+            "device": from_environment(),
         },
         executor=dg.in_process_executor,
     )

@@ -20,7 +20,7 @@ def asset_jobs(study: Study) -> list[Any]:
     return [
         dg.define_asset_job(
             job_name(recipe),
-            selection=dg.AssetSelection.assets(*recipe.outputs).without_checks(),
+            selection=dg.AssetSelection.assets(*recipe.outputs),
             description=f"Computes {', '.join(recipe.outputs)}.",
         )
         for recipe in RECIPES

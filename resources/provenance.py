@@ -280,6 +280,8 @@ _NO_RESULT = (
     "affectlake.errors",
     "affectlake.exclusions",
     "assets._work",
+    "assets._checks",
+    "affectlake.checks",
     "assets.recipes",
     "resources.agents.protocol",
 )

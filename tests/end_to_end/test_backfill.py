@@ -1,0 +1,101 @@
+"""`affectlake backfill`: the daemon computes what is behind, and after a failure only what failed is queued again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from dagster_project.planning import State, survey
+from resources.lake import Lake
+from resources.study import load_study
+
+ROOT = Path(__file__).parents[2]
+STUDY = """
+name: queued
+stimuli: {manifest: videos.csv}
+models:
+  - {name: good, agent: features, file: good.npy, ids: ids.txt}
+  - {name: bad, agent: features, file: bad.npy, ids: ids.txt}
+"""
+
+
+def affectlake(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k not in ("AFFECTLAKE_LAKE", "DAGSTER_HOME")}
+    environment["AFFECTLAKE_STUDY"] = str(folder / "study.yaml")
+    command = [sys.executable, "-m", "dagster_project", *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    ids = [f"v{i:02}" for i in range(12)]
+    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "videos.csv").write_text("\n".join(["video_id", *ids]) + "\n")
+    (tmp_path / "ids.txt").write_text("\n".join(ids) + "\n")
+    np.save(tmp_path / "good.npy", np.random.default_rng(0).random((12, 3)).astype(np.float32))
+    (tmp_path / "bad.npy").write_bytes(b"no array")
+    return tmp_path
+
+
+@pytest.fixture
+def daemon(folder: Path) -> Iterator[None]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {k: v for k, v in os.environ.items() if k not in ("AFFECTLAKE_LAKE", "DAGSTER_HOME")}
+    environment["AFFECTLAKE_STUDY"] = str(folder / "study.yaml")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dagster_project", "ui", "--port", str(port)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(300):
+            if "no daemon" not in (said := affectlake(folder, "backfill", "--select", "videos", "--no-follow")).stderr:
+                assert said.returncode == 0, said.stderr
+                break
+            time.sleep(1)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
+
+
+def test_without_a_daemon_it_says_how_to_start_one(folder: Path) -> None:
+    done = affectlake(folder, "backfill")
+    assert done.returncode == 1
+    assert "affectlake ui" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.long
+def test_after_a_failure_only_what_failed_is_queued_again(folder: Path, daemon: None) -> None:
+    study = load_study(folder / "study.yaml")
+    lake = Lake(str(folder / "lake"), "queued")
+    first = affectlake(folder, "backfill", "--select", "embeddings")
+    assert first.returncode == 1, first.stdout + first.stderr
+    assert "embeddings" in first.stderr
+    behind = {(r.name, k.get("model")) for r, k, s in survey(study, lake) if s is not State.CURRENT}
+    assert ("embeddings", "bad") in behind
+    assert ("embeddings", "good") not in behind
+    np.save(folder / "bad.npy", np.random.default_rng(1).random((12, 3)).astype(np.float32))
+    with dg.DagsterInstance.from_config(str(folder / ".dagster")) as instance:
+        before = {r.run_id for r in instance.get_runs()}
+        second = affectlake(folder, "backfill", "--select", "embeddings")
+        assert second.returncode == 0, second.stdout + second.stderr
+        partitions = {r.tags.get("dagster/partition") for r in instance.get_runs() if r.run_id not in before}
+    assert partitions == {"bad"}
+    assert affectlake(folder, "backfill", "--select", "embeddings").stdout.startswith("nothing to do")
