@@ -74,6 +74,8 @@ class Service:
     persona: Persona = by_length
     faults: Mapping[str, float] = field(default_factory=dict)
     latency_s: float = 0.0
+    drips_s: float = 0.0
+    """Above 0: answers come one byte at a time, so many seconds apart, and never end."""
     retry_after: str | None = None
     elsewhere: str = ""
     seed: int = 0
@@ -144,9 +146,20 @@ class Service:
                 if answer is None:
                     writer.transport.abort()
                     return
+                if self.drips_s:
+                    await self._drip(writer, answer)
                 writer.write(answer)
                 await writer.drain()
         writer.close()
+
+    async def _drip(self, writer: asyncio.StreamWriter, answer: bytes) -> None:
+        """Send the head of an answer, then one space after the other for as long as anyone listens."""
+        writer.write(answer.partition(b"content-length")[0] + b"content-length: 1000000\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(self.drips_s)
+        raise ConnectionResetError
 
     async def _answer(self, request: Request) -> bytes | None:
         self.requests, self.last = self.requests + 1, request

@@ -230,6 +230,18 @@ def test_a_slow_answer_is_given_up_in_bounded_time(bench: Start, monkeypatch: py
     assert found.attempts["raw"][0] == "no answer within 0.2 s"
 
 
+def test_an_answer_that_drips_is_given_up_in_bounded_time(bench: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    # each byte comes within any timeout between two bytes, and the answer never ends
+    with serving(Service(drips_s=0.05)) as service:
+        here = replace(bench(), service=service)
+        agent = here.agent("chat", Patience(service=1, pause_s=0.01, silence_s=0.5))
+        monkeypatch.setattr(agent, "profile", agent.profile.model_copy(update={"timeout_s": 0.4}))
+        found, problem = collect(agent, here.questions(agent, 3))
+    assert "no answer" in str(problem)
+    assert found.judgments.is_empty()
+    assert set(found.attempts["raw"]) == {"no answer within 0.4 s"}
+
+
 def test_the_cap_on_costs_is_kept_and_more_money_goes_on_where_it_ended(bench: Start) -> None:
     here = bench(faults={"prose": 0.1})
     agent = here.agent(max_usd=0.01)
@@ -315,3 +327,16 @@ def test_answers_are_handed_over_as_they_come(bench: Start, monkeypatch: pytest.
     heights = [chunk.judgments.height for chunk in agent.judge([here.questions(agent, 400)], lambda n: None)]
     assert len(heights) > 1
     assert sum(heights) == 400
+
+
+def test_answers_are_handed_over_when_many_have_come_however_soon(
+    bench: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.agents.service.agent.CHUNK_ROWS", 100)
+    monkeypatch.setattr("resources.agents.service.agent.LOOK_S", 0.02)
+    here = bench(latency_s=0.02)
+    agent = here.agent(patience=QUICK)
+    heights = [chunk.judgments.height for chunk in agent.judge([here.questions(agent, 800)], lambda n: None)]
+    assert len(heights) > 2
+    assert all(height >= 100 for height in heights[:-1])
+    assert sum(heights) == 800
