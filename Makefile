@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test test-long check format ui bench docs clean
+.PHONY: install demo test test-long check format ui bench docs services clean
 .DEFAULT_GOAL := demo
 
 install: $(INSTALLED)
@@ -40,6 +40,11 @@ bench: install
 
 docs: install
 	$(BIN)/zensical build --clean --strict
+
+# What tests use where it is there: a database server and a browser. For Debian and its kin, as root.
+services:
+	apt-get update -q
+	apt-get install -yq --no-install-recommends postgresql chromium
 
 clean:
 	rm -rf $(VENV) studies/demo site .cache
