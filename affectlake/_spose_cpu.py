@@ -6,7 +6,7 @@ input (``_spose_data``), the public names (``spose``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -157,6 +157,8 @@ PEAK, WALK_PEAK, WARM_PEAK = 0.04, 0.03, 0.01
 STEPS, WARM_STEPS = 3500, 1000
 PASSES, WARM_PASSES = 3, 1
 RAMP = 0.3
+PARTS = 20
+"""A descent tells of itself, and may be taken up again, after each of so many parts."""
 
 
 @dataclass(frozen=True)
@@ -189,16 +191,24 @@ def descend(
     *,
     warm: bool,
     say: Callable[[float, float], None],
+    done: Sequence[float] = (),
+    keep: Callable[[State, Sequence[float]], None] | None = None,
 ) -> list[float]:
-    """Minimise the objective from ``state``; return the training loss of each twentieth of the way."""
+    """Minimise the objective from ``state``; return the training loss of each twentieth of the way.
+
+    ``done`` are the losses of the parts that led to ``state`` from where ``rng`` was the same; they are not done again.
+    ``keep`` is handed state and losses after each part.
+    """
     batched = batches(data, batch_size(data), rng)
     planned = plan(len(batched), l1, warm=warm)
     total = len(planned.rates)
     order = batch_order(len(batched), total, rng)
-    losses = []
-    for part in np.array_split(np.arange(total), 20):
-        done = run(state, batched, order[part], planned.rates[part], planned.l1s[part])
+    losses = list(done)
+    for part in np.array_split(np.arange(total), PARTS)[len(losses) :]:
+        moved = run(state, batched, order[part], planned.rates[part], planned.l1s[part])
         state.compact()
-        losses.append(float(done.mean()))
+        losses.append(float(moved.mean()))
+        if keep is not None:
+            keep(state, losses)
         say(float(part[-1] + 1) / total, losses[-1])
     return losses

@@ -35,6 +35,13 @@ def of_fit(fit: Spose) -> Iterator[Point]:
         yield "loss", (k + 1) / len(losses), loss, None, None
 
 
+def of_positions(fit: Spose) -> Iterator[Point]:
+    """Yield the judge's preference for each place shown, where it was fitted along."""
+    if fit.position_intercepts.any():
+        for place, preference in enumerate(fit.position_intercepts):
+            yield "position_intercept", float(place + 1), float(preference), None, None
+
+
 def of_judgments(parts: Sequence[Part]) -> Iterator[Point]:
     """Yield held-out accuracy by training judgments, where there are test judgments."""
     for part in parts:
@@ -76,6 +83,7 @@ def _points(space: Space) -> Iterator[Point]:
     if space.fit is None:
         return
     yield from of_fit(space.fit)
+    yield from of_positions(space.fit)
     yield from of_judgments(space.parts)
     test, validation = space.answers("test"), space.answers("validation")
     if test.height:

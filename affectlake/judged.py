@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -31,6 +33,19 @@ def odd_probabilities(judgments: pl.DataFrame) -> npt.NDArray[np.float32] | None
     items = judgments.select("a", "b", "c").to_numpy()
     order = np.argsort(items == judgments["odd"].to_numpy()[:, None], axis=1, kind="stable")
     return np.ascontiguousarray(np.take_along_axis(soft.to_numpy(), order, axis=1), dtype=np.float32)
+
+
+def positions(judgments: pl.DataFrame) -> npt.NDArray[np.int8] | None:
+    """Place (0, 1, 2) of each column of :func:`odd_last` as shown, int8[n, 3]; None where an order is not known."""
+    places = {"".join("abc"[k] for k in order): np.argsort(order) for order in permutations(range(3))}
+    shown = judgments["presented"]
+    if judgments.is_empty() or not shown.is_in(list(places)).all():
+        return None
+    which = shown.replace_strict(list(places), range(6), return_dtype=pl.Int8).to_numpy()
+    at = np.array(list(places.values()), np.int8)[which]
+    items = judgments.select("a", "b", "c").to_numpy()
+    order = np.argsort(items == judgments["odd"].to_numpy()[:, None], axis=1, kind="stable")
+    return np.ascontiguousarray(np.take_along_axis(at, order, axis=1))
 
 
 def times_judged(judgments: pl.DataFrame) -> pl.DataFrame:

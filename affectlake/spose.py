@@ -12,8 +12,8 @@ minimise::
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -24,12 +24,15 @@ from affectlake._spose_cpu import ALIVE, State, descend, start, warm_start
 from affectlake._spose_data import Floats, Ints, Judgments, judgments
 from affectlake._spose_path import ENOUGH, choose_l1
 from affectlake._spose_predict import accuracy, cross_entropy, embedding, objective, predict, probabilities, ties
+from affectlake._spose_snapshot import Checkpoints, Snapshot, fingerprint
 from affectlake.errors import DeviceError, InputError
 
 Device = Literal["auto", "cpu", "cuda"]
 Progress = Callable[[float, str], None]
 
 __all__ = [
+    "Checkpoints",
+    "Snapshot",
     "Spose",
     "accuracy",
     "appearances",
@@ -102,12 +105,13 @@ def fit(
     epochs: int = 500,
     device: Device = "auto",
     progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Spose:
     """Learn an embedding from odd-one-out judgments.
 
     The same seed gives the same bits on one machine, for any number of threads and any order of the rows. With fewer
     than 500 judgments an item a random start misses weak dimensions; they are grown from the residuals then, guarded by
-    a held-out tenth of ``triplets``, on the processor.
+    a held-out tenth of ``triplets``. That, and position intercepts, are fitted on the processor.
 
     Parameters
     ----------
@@ -137,6 +141,9 @@ def fit(
     device : {"auto", "cpu", "cuda"}
     progress : callable, optional
         Called with the share done (0..1) and a short text.
+    checkpoints : Checkpoints, optional
+        Keeps snapshots of the fit on the processor; one of the same judgments and settings is gone on with, to the
+        bits that the whole fit would have had.
 
     Returns
     -------
@@ -161,12 +168,17 @@ def fit(
 
         state, history = published(data, dimensions, float(l1), seed, epochs, say)
         return _finished(state, float(l1), seed, history, lacks)
-    if resolve_device(device) == "cuda" and not grow.scarce(data):
+    if resolve_device(device) == "cuda" and _batched_alike(data):
         from affectlake import _spose_torch
 
         states, chosen, history = _spose_torch.fit_many(data, dimensions, l1, [seed], say, weights=first)
         return _finished(states[0], chosen, seed, history, lacks)
-    return _fit_cpu(data, dimensions, l1, seed, first, lacks, say)
+    return _fit_cpu(data, dimensions, l1, seed, first, lacks, say, checkpoints)
+
+
+def _batched_alike(data: Judgments) -> bool:
+    """Whether the graphics card's engine does all that these judgments need: no growth, no position intercepts."""
+    return not grow.scarce(data) and len(data.positions) == 1
 
 
 def _fit_cpu(
@@ -177,29 +189,54 @@ def _fit_cpu(
     first: Floats | None,
     lacks: tuple[str, ...],
     say: Progress,
+    checkpoints: Checkpoints | None = None,
 ) -> Spose:
+    belongs_to = "" if checkpoints is None else fingerprint(data, (dimensions, l1, seed), first)
+    begun = None if checkpoints is None else checkpoints.load(seed)
+    if begun is None or begun.belongs_to != belongs_to:
+        begun = _begin(data, dimensions, l1, seed, first, belongs_to, lambda x, text: say(0.5 * x, text))
+    before = 0.5 if l1 == "auto" else 0.0
+    fitting = np.random.default_rng()
+    fitting.bit_generator.state = begun.rng
+    state = begun.state
+
+    def keep(state: State, losses: Sequence[float]) -> None:
+        if checkpoints is not None:
+            checkpoints.save(replace(begun, losses=tuple(losses), state=state.copy()))
+
+    losses = descend(
+        state, data, begun.l1, fitting, warm=begun.warm, done=begun.losses, keep=keep,
+        say=lambda x, loss: say(before + (1 - before) * x, f"training cross-entropy {loss:.4f}"),
+    )  # fmt: skip
+    unseen = appearances(data.triplets, data.n_items) == 0
+    state.weights[unseen] = 0
+    history: dict[str, Any] = {"path": begun.path} if begun.path or l1 == "auto" else {}
+    return _finished(state, begun.l1, seed, history | {"loss": losses}, lacks)
+
+
+def _begin(
+    data: Judgments,
+    dimensions: int,
+    l1: float | Literal["auto"],
+    seed: int,
+    first: Floats | None,
+    belongs_to: str,
+    say: Progress,
+) -> Snapshot:
+    """Choose l1 and the weights that the descent starts from."""
     choosing, fitting = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
-    history: dict[str, Any] = {}
-    before = 0.0
+    path: list[dict[str, float]] = []
     if l1 == "auto":
-        before = 0.5
-        choice = choose_l1(data, dimensions, choosing, say=lambda x, text: say(0.5 * x, text))
+        choice = choose_l1(data, dimensions, choosing, say=say)
         if grow.scarce(data) and first is None:
-            choice = grow.refine_l1(data, dimensions, choice.l1, choosing, say=lambda x, text: say(0.5 * x, text))
-        history["path"] = choice.path
-        l1 = choice.l1
+            choice = grow.refine_l1(data, dimensions, choice.l1, choosing, say=say)
+        l1, path = choice.l1, choice.path
     state, warm = start(data.n_items, dimensions, fitting), False
     if first is not None:
         state, warm = warm_start(first, data.n_items, fitting), True
     elif grow.scarce(data):
         state, warm = grow.fit(data, dimensions, l1, fitting, say=lambda x, text: None), True
-    history["loss"] = descend(
-        state, data, l1, fitting, warm=warm,
-        say=lambda x, loss: say(before + (1 - before) * x, f"training cross-entropy {loss:.4f}"),
-    )  # fmt: skip
-    unseen = appearances(data.triplets, data.n_items) == 0
-    state.weights[unseen] = 0
-    return _finished(state, l1, seed, history, lacks)
+    return Snapshot(seed, belongs_to, l1, path, warm, (), dict(fitting.bit_generator.state), state)
 
 
 def _finished(state: State, l1: float, seed: int, history: dict[str, Any], lacks: tuple[str, ...]) -> Spose:
@@ -227,8 +264,10 @@ def fit_reproducible(
     method: Literal["refit", "greedy"] = "refit",
     probabilities: ArrayLike | None = None,
     counts: ArrayLike | None = None,
+    positions: ArrayLike | None = None,
     device: Device = "auto",
     progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Spose:
     """Learn several embeddings from different seeds and keep the dimensions that come back.
 
@@ -241,7 +280,7 @@ def fit_reproducible(
         At most so many dimensions are kept: the most reproducible ones.
     seeds : int
         Number of runs; l1 is chosen once, by the first of them.
-    dimensions, l1, probabilities, counts, device, progress
+    dimensions, l1, probabilities, counts, positions, device, progress, checkpoints
         As in ``fit``.
     seed : int
         The runs take the seeds ``seed``, ``seed + 1``, ...
@@ -265,24 +304,24 @@ def fit_reproducible(
     if seeds < 2:
         raise InputError(f"{seeds} run cannot show what is reproducible", remedy="Use at least 2 seeds, better 10")
     say = progress or (lambda done, text: None)
-    data = judgments(triplets, n_items, probabilities=probabilities, counts=counts)
+    data = judgments(triplets, n_items, probabilities=probabilities, counts=counts, positions=positions)
     _check_settings(dimensions, l1, reference=False)
     lacks = _lacks(data)
     if not len(data):
         return Spose(np.zeros((n_items, 0), np.float32), 0.0 if l1 == "auto" else l1, seed, lacks=lacks)
-    runs = _runs(data, dimensions, l1, seed, seeds, resolve_device(device), lacks, say)
+    runs = _runs(data, dimensions, l1, seed, seeds, resolve_device(device), lacks, say, checkpoints)
     first = runs[0]
     found = [r.weights for r in runs]
     weights = matching.greedy(found, dimensions_kept).weights
-    history = dict(first.history)
+    history, intercepts = dict(first.history), np.stack([r.position_intercepts for r in runs]).mean(axis=0)
     if method == "refit" and weights.shape[1]:
         refit = _fit_cpu(data, weights.shape[1], first.l1, seed, weights, lacks, lambda done, text: None)
-        weights, history["refit"] = refit.weights, refit.history["loss"]
+        weights, history["refit"], intercepts = refit.weights, refit.history["loss"], refit.position_intercepts
     scores = matching.reproducibility(weights, found)
     if weights.shape[1] < dimensions_kept:
         lacks = (*lacks, f"only {weights.shape[1]} of the {dimensions_kept} dimensions asked for were found")
     return Spose(
-        weights, first.l1, seed, history, lacks,
+        weights, first.l1, seed, history, lacks, intercepts,
         reproducibility=scores.r, reproducibility_low=scores.low, reproducibility_high=scores.high, runs=tuple(found),
     )  # fmt: skip
 
@@ -296,23 +335,24 @@ def _runs(
     device: str,
     lacks: tuple[str, ...],
     say: Progress,
+    checkpoints: Checkpoints | None,
 ) -> list[Spose]:
     """All runs: the first chooses l1, the others share it, one thread each."""
     from concurrent.futures import ThreadPoolExecutor
 
     import numba
 
-    if device == "cuda" and not grow.scarce(data):
+    if device == "cuda" and _batched_alike(data):
         from affectlake import _spose_torch
 
         states, chosen, history = _spose_torch.fit_many(data, dimensions, l1, [seed + k for k in range(seeds)], say)
         return [_finished(s, chosen, seed + k, history, lacks) for k, s in enumerate(states)]
-    first = _fit_cpu(data, dimensions, l1, seed, None, lacks, lambda x, text: say(x / seeds, text))
+    first = _fit_cpu(data, dimensions, l1, seed, None, lacks, lambda x, text: say(x / seeds, text), checkpoints)
     done = 1
 
     def one(k: int) -> Spose:
         nonlocal done
-        result = _fit_cpu(data, dimensions, first.l1, seed + k, None, lacks, lambda x, text: None)
+        result = _fit_cpu(data, dimensions, first.l1, seed + k, None, lacks, lambda x, text: None, checkpoints)
         done += 1
         say(done / seeds, f"run {done} of {seeds}: {result.weights.shape[1]} dimensions")
         return result

@@ -400,6 +400,31 @@ EMBEDDING_QUALITY = Table(
     volatile=("judgments_version", *STAMP_NAMES),
 )
 
+CHECKPOINTS = Table(
+    "checkpoints",
+    "One run of a training on its way, for a killed one to go on with; empty where no training is under way.",
+    (
+        Column("model", pl.String, "whose space is learnt"),
+        Column("seed", pl.Int64, "which run"),
+        Column("belongs_to", pl.String, "hash of the judgments and settings that it may be gone on with"),
+        Column("l1", pl.Float64, "sparsity penalty chosen or given"),
+        Column("path", pl.String, "where l1 was chosen, JSON"),
+        Column("warm", pl.Boolean, "true where the descent began from fitted weights"),
+        Column("losses", pl.List(pl.Float64), "training cross-entropy (nats) of each twentieth of the way done"),
+        Column("rng", pl.String, "state of the random generator as the descent began, JSON"),
+        Column("steps", pl.Int64, "steps of the optimiser taken"),
+        Column("width", pl.Int32, "columns of weights and moments"),
+        Column("weights", pl.List(pl.Float32), "weights, row by row"),
+        Column("first_moments", pl.List(pl.Float32), "the optimiser's mean gradients, row by row"),
+        Column("second_moments", pl.List(pl.Float32), "the optimiser's mean squared gradients, row by row"),
+        Column("intercepts", pl.List(pl.Float32), "position intercepts, log odds"),
+        Column("intercept_moments", pl.List(pl.Float32), "the optimiser's moments of the intercepts"),
+        Column("code_version", pl.String, "hash of the code that made it"),
+    ),
+    key=("model", "seed"),
+    partition_by=("model",),
+)
+
 EMBEDDING_CURVES = Table(
     "embedding_curves",
     "One point of a curve that describes one model's space.",
@@ -411,7 +436,8 @@ EMBEDDING_CURVES = Table(
             "l1_cross_entropy (nats, held-out training judgments), l1_accuracy, l1_dimensions: by l1; loss: training "
             "cross-entropy (nats) by share of the fit; accuracy_by_judgments: test accuracy of a single run by "
             "training judgments; "
-            "accuracy_by_item: test accuracy by item; rsm_r_by_dimensions: fit of similarities by dimensions kept",
+            "accuracy_by_item: test accuracy by item; rsm_r_by_dimensions: fit of similarities by dimensions kept; "
+            "position_intercept: log odds of the place shown, 1 to 3, to be named odd, where they were fitted along",
         ),
         Column("x", pl.Float64, "place on the axis that the curve's name says"),
         Column("y", pl.Float64, "value there"),
@@ -780,6 +806,7 @@ TABLES: dict[str, Table] = {
         DIMENSIONS,
         EMBEDDING_QUALITY,
         EMBEDDING_CURVES,
+        CHECKPOINTS,
         DIMENSION_LINKS,
         DIMENSION_GRAPH,
         ROI_TIMESERIES,

@@ -73,6 +73,7 @@ def _features(work: Work, model: FeaturesModel, clips: pl.DataFrame, left_out: E
 def _learn(work: Work, answers: Counted, clips: pl.DataFrame, device: str, advance: Advance) -> Space:
     from affectlake.learning_curve import learning_curve
     from affectlake.spose import fit_reproducible
+    from assets._checkpoints import LakeCheckpoints
 
     settings = work.study.embedding
     train, test = (judged.with_purpose(answers.judgments, answers.purposes, p) for p in ("train", "test"))
@@ -83,12 +84,17 @@ def _learn(work: Work, answers: Counted, clips: pl.DataFrame, device: str, advan
         "probabilities": judged.odd_probabilities(train),
         "device": "cuda" if device == "cuda" else "cpu",
     }
+    checkpoints = LakeCheckpoints(work.lake, work.model, EMBEDDINGS.code_version, work.context.run.run_id)
+    if checkpoints.n_found:
+        work.context.log.info(f"{work.model}: going on with {checkpoints.n_found} runs of an earlier training")
     fit = fit_reproducible(
         judged.odd_last(train),
         n_items,
         dimensions_kept=settings.keep,
         seeds=settings.seeds,
         l1=settings.l1,
+        positions=judged.positions(train) if settings.positions else None,
+        checkpoints=checkpoints,
         progress=lambda share, text: advance(round(800 * share), 1000),
         **common,
     )
@@ -100,6 +106,7 @@ def _learn(work: Work, answers: Counted, clips: pl.DataFrame, device: str, advan
         progress=lambda share, text: advance(round(800 + 200 * share), 1000),
         **common,
     )
+    checkpoints.clear()
     return learnt(fit, answers.judgments, answers.purposes, answers.prompt_version, tuple(parts))
 
 

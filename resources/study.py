@@ -268,6 +268,8 @@ class Embedding(Settings):
     seeds: int = Field(10, ge=2, le=1000)
     l1: Literal["auto"] | float = "auto"
     seed: int = 0
+    positions: bool = False
+    """Fit the judge's preference for the first, second and third place shown along with the space."""
 
 
 class Study(Settings):
