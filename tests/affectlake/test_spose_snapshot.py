@@ -11,7 +11,7 @@ from tests.affectlake._planted import judge, plant
 N = 60
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for a process that dies."""
 
 
@@ -29,7 +29,7 @@ class Kept:
         self.snapshots[snapshot.seed] = snapshot
         self.n_taken += 1
         if self.n_taken == self.last:
-            raise Killed
+            raise KilledError
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_a_killed_fit_goes_on_to_the_same_bits(judgments, request):
     triplets = request.getfixturevalue(judgments)
     whole = spose.fit(triplets, N, dimensions=12, seed=4, device="cpu")
     kept = Kept(last=8)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         spose.fit(triplets, N, dimensions=12, seed=4, device="cpu", checkpoints=kept)
     kept.last = 10**9
     later = spose.fit(triplets, N, dimensions=12, seed=4, device="cpu", checkpoints=kept)
@@ -61,7 +61,7 @@ def test_a_killed_fit_over_seeds_goes_on_to_the_same_bits(many):
     settings = {"dimensions": 12, "l1": 0.03, "seeds": 3, "dimensions_kept": 5, "device": "cpu"}
     whole = spose.fit_reproducible(many, N, **settings)
     kept = Kept(last=33)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         spose.fit_reproducible(many, N, **settings, checkpoints=kept)
     later = spose.fit_reproducible(many, N, **settings, checkpoints=kept)
     assert later.weights.tobytes() == whole.weights.tobytes()
@@ -73,7 +73,7 @@ def test_position_intercepts_survive_a_kill(many):
     settings = {"dimensions": 8, "l1": 0.03, "positions": positions, "device": "cpu"}
     whole = spose.fit(many, N, **settings)
     kept = Kept(last=5)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         spose.fit(many, N, **settings, checkpoints=kept)
     later = spose.fit(many, N, **settings, checkpoints=kept)
     assert later.position_intercepts.tobytes() == whole.position_intercepts.tobytes()
@@ -81,7 +81,7 @@ def test_position_intercepts_survive_a_kill(many):
 
 def test_a_snapshot_of_other_judgments_is_not_gone_on_with(many, few):
     kept = Kept(last=8)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         spose.fit(few, N, dimensions=8, l1=0.03, device="cpu", checkpoints=kept)
     alone = spose.fit(many, N, dimensions=8, l1=0.03, device="cpu")
     assert spose.fit(many, N, dimensions=8, l1=0.03, device="cpu", checkpoints=kept).weights.tobytes() == (
