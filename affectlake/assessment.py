@@ -7,6 +7,7 @@ the columns that say where they were computed. What does not: the scores' defini
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from affectlake import judged
 from affectlake.tables import DIMENSIONS, EMBEDDING_QUALITY, unstamped
 
 if TYPE_CHECKING:
+    from affectlake.labelling import Proposal
     from affectlake.learning_curve import Part
     from affectlake.quality import Estimate
     from affectlake.spose import Spose
@@ -114,7 +116,14 @@ def embedding_rows(space: Space, model: str, videos: pl.DataFrame) -> pl.DataFra
     return rows.join(videos.select("item", "video_id"), on="item")
 
 
-def dimension_rows(space: Space, model: str, videos: pl.DataFrame, ratings: pl.DataFrame) -> pl.DataFrame:
+def dimension_rows(
+    space: Space,
+    model: str,
+    videos: pl.DataFrame,
+    ratings: pl.DataFrame,
+    proposals: Sequence[Proposal] = (),
+    proposed_by: str | None = None,
+) -> pl.DataFrame:
     """Return the rows of ``dimensions``: what each dimension goes with, and how reproducible it is.
 
     Parameters
@@ -123,6 +132,10 @@ def dimension_rows(space: Space, model: str, videos: pl.DataFrame, ratings: pl.D
     model : str
     videos, ratings : polars.DataFrame
         Rows of the tables of these names.
+    proposals : sequence of Proposal
+        What an agent said of each dimension; empty where none was asked.
+    proposed_by : str or None
+        That agent.
     """
     from affectlake.naming import name_dimensions
 
@@ -141,10 +154,20 @@ def dimension_rows(space: Space, model: str, videos: pl.DataFrame, ratings: pl.D
             "share": float(share[d]),
             **{column: float(r[d]) if np.isfinite(r[d]) else None for column, r in returning.items()},
             "correlations": [{"scale": c.scale, "name": c.name, "r": c.r, "q": c.q} for c in meaning.correlations],
+            **(_proposed(proposals[d], proposed_by) if proposals else {}),
         }
         for d, meaning in enumerate(meanings)
     ]
     return pl.DataFrame(rows, schema=unstamped(DIMENSIONS))
+
+
+def _proposed(proposal: Proposal, by: str | None) -> Row:
+    return {
+        "proposed_label": proposal.label,
+        "proposed_by": by,
+        "proposal_prompt": proposal.prompt or None,
+        "proposal_attempts": proposal.n_attempts,
+    }
 
 
 def _video_ids(items: Ints, videos: pl.DataFrame) -> pl.Series:

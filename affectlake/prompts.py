@@ -106,6 +106,11 @@ def decision_text(captions: Sequence[Sequence[str]]) -> str:
 
 def _block(captions: Sequence[Sequence[str]]) -> str:
     data = {label: texts[0] if len(texts) == 1 else list(texts) for label, texts in zip(LABELS, captions, strict=True)}
+    return caption_block(data)
+
+
+def caption_block(data: object) -> str:
+    """Untrusted captions as the one data block of a question."""
     return f"{OPEN}\n{_encode(data)}\n{CLOSE}"
 
 

@@ -1,7 +1,7 @@
 """Stage 4: the space behind the judgments, how good it is, and what its dimensions mean."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
@@ -19,6 +19,9 @@ from resources.device import DeviceResource
 from resources.io_manager import LakeResource
 from resources.progress import Advance, ProgressResource
 from resources.study import FeaturesModel
+
+if TYPE_CHECKING:
+    from affectlake.labelling import Proposal
 
 
 def embeddings(
@@ -45,9 +48,12 @@ def embeddings(
         given_up = answers.n_given_up
         with progress.track(context, f"{model.name}: learning the space") as advance:
             space = _learn(work, answers, clips, device.pick(), advance)
+    proposals = _proposals(work, space, clips, captions)
     rows = embedding_rows(space, model.name, clips)
     yield work.result("embeddings", work.stamped(rows), device.describe(), left_out)
-    yield work.result("dimensions", work.stamped(dimension_rows(space, model.name, clips, rated)), _notes(space))
+    yield work.result(
+        "dimensions", work.stamped(dimension_rows(space, model.name, clips, rated, *proposals)), _notes(space)
+    )
     quality = quality_row(
         space,
         model.name,
@@ -108,6 +114,29 @@ def _learn(work: Work, answers: Counted, clips: pl.DataFrame, device: str, advan
     )
     checkpoints.clear()
     return learnt(fit, answers.judgments, answers.purposes, answers.prompt_version, tuple(parts))
+
+
+def _proposals(
+    work: Work, space: Space, clips: pl.DataFrame, captions: pl.LazyFrame
+) -> tuple[Sequence["Proposal"], str | None]:
+    """Labels that the study's agent proposes; without a key, or an agent, there are none and the space stands."""
+    agent = work.study.labeller
+    if agent is None or not space.vectors.shape[1]:
+        return (), None
+    from affectlake.labelling import top_clips
+    from resources.agents.service.labels import propose
+    from resources.agents.service.loop import Patience
+
+    shown = captions.sort("video_id", "caption").unique("video_id", keep="first", maintain_order=True)
+    items = pl.DataFrame({"item": pl.Series(space.items, dtype=pl.Int32)}).join(
+        clips.select("item", "video_id"), on="item", how="left", maintain_order="left"
+    )
+    texts = items.join(shown.collect(), on="video_id", how="left", maintain_order="left")["text"]
+    chosen = [[texts[int(i)] for i in rows] for rows in top_clips(space.vectors, texts.is_not_null().to_numpy())]
+    proposals, problem = propose(chosen, agent, work.study, Patience())
+    if problem is not None:
+        work.context.log.warning(f"{agent.name} gave no label of some dimensions: {problem}")
+    return proposals, agent.name
 
 
 def _notes(space: Space) -> dict[str, Any]:

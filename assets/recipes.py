@@ -81,7 +81,9 @@ def _questions(study: Study, key: Key) -> tuple[str, ...]:
 
 
 def _embedding_inputs(study: Study, key: Key) -> tuple[str, ...]:
-    always = ("judgments", *_questions(study, key), *_model_inputs(study, key), *_scoring_inputs(study))
+    named = ("captions",) if study.embedding.labels else ()
+    scored = (*_scoring_inputs(study), *named)
+    always = ("judgments", *_questions(study, key), *_model_inputs(study, key), *scored)
     return tuple(dict.fromkeys((*always, "ratings") if study.ratings else always))
 
 

@@ -270,6 +270,8 @@ class Embedding(Settings):
     seed: int = 0
     positions: bool = False
     """Fit the judge's preference for the first, second and third place shown along with the space."""
+    labels: str | None = None
+    """Name of the model, behind a service, that proposes a label of each dimension from its top clips' captions."""
 
 
 class Study(Settings):
@@ -314,6 +316,7 @@ class Study(Settings):
             if isinstance(model, ServiceModel):
                 self._check_profile(model)
                 self._check_media(model)
+        self._check_labels()
         if self.items == "captioned" and self.captions is None:
             raise ValueError("items: captioned needs a section `captions: {file: ...}`")
         unknown = sorted({n for s in self.variance_partition.sets for n in s} - set(names))
@@ -335,6 +338,16 @@ class Study(Settings):
         for name in self.rsa.partial:
             if getattr(self.model(name), "agent", "") != "features" or getattr(self.model(name), "file", None) is None:
                 raise ValueError(f"rsa.partial names {name}, which is no model with `agent: features` and a `file`")
+
+    def _check_labels(self) -> None:
+        name = self.embedding.labels
+        if name is None:
+            return
+        agent = next((m for m in self.models if m.name == name), None)
+        if not isinstance(agent, ServiceModel) or getattr(agent, "api", None) == "decisions":
+            raise ValueError(f"embedding.labels names {name!r}, which is no model behind a service that writes words")
+        if self.captions is None:
+            raise ValueError("embedding.labels shows captions: add a section `captions: {file: ...}`")
 
     def _check_profile(self, model: ServiceModel) -> None:
         profile = self.profiles.get(model.profile)
@@ -375,6 +388,12 @@ class Study(Settings):
     def subjects(self) -> tuple[str, ...]:
         """Partition keys of the dimension ``subject``."""
         return self.brain.subjects if self.brain else ()
+
+    @property
+    def labeller(self) -> OpenAIModel | AnthropicModel | None:
+        """The settings of the model that proposes labels of dimensions, where the study names one."""
+        services = [m for m in self.models if isinstance(m, (OpenAIModel, AnthropicModel))]
+        return next((m for m in services if m.name == self.embedding.labels), None)
 
     def model(self, name: str) -> AnyModel:
         """The settings of one model."""

@@ -1,0 +1,122 @@
+"""Labels of dimensions from a model behind a service: the judges' wires with another question.
+
+What belongs here: asking. What does not: what is asked and which answer counts (:mod:`affectlake.labelling`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from affectlake.labelling import SCHEMA, SYSTEM, Proposal, parse_label, question
+from resources.agents.service.anthropic import AnthropicWire
+from resources.agents.service.loop import Event, Patience, Run
+from resources.agents.service.openai import OpenAIWire
+from resources.agents.service.prices import read_prices
+from resources.agents.service.wire import Kind, Question, Reply, Wire, at, text_at
+from resources.study import AnthropicModel, OpenAIModel, Study
+
+LEAST_TOKENS = 64
+"""A label needs more than a judge's single letter."""
+
+
+def propose(
+    captions: Sequence[Sequence[str]], settings: OpenAIModel | AnthropicModel, study: Study, patience: Patience
+) -> tuple[list[Proposal], str | None]:
+    """Ask a model for a label of each dimension.
+
+    Parameters
+    ----------
+    captions : one sequence of str a dimension
+        Of its top clips; a dimension without any is not asked about.
+    settings : OpenAIModel or AnthropicModel
+        The model's section of the study file.
+    study : Study
+        With its profile.
+    patience : Patience
+        How long to bear with model and service.
+
+    Returns
+    -------
+    proposals : list of Proposal, one a dimension
+    problem : str or None
+        Why not all could be asked: no key, a service that refuses.
+    """
+    texts = [question(shown) if shown else "" for shown in captions]
+    prompts = [f"{SYSTEM}\n\n{text}" if text else "" for text in texts]
+    profile = study.profiles[settings.profile]
+    key = os.environ.get(profile.key_env, "")
+    if not key:
+        return [Proposal(None, p, 0) for p in prompts], f"the environment variable {profile.key_env} is not set"
+    events: list[Event] = []
+    asked = [Question(str(d), {}, text, 0) for d, text in enumerate(texts) if text]
+    settings = settings.model_copy(update={"max_tokens": max(LEAST_TOKENS, settings.max_tokens), "logprobs": False})
+
+    async def ask() -> str | None:
+        wire: Wire = (
+            OpenAILabels(settings, profile, key)
+            if isinstance(settings, OpenAIModel)
+            else AnthropicLabels(settings, profile, key)
+        )
+        try:
+            limits = (profile.max_in_flight, profile.requests_per_minute)
+            price = read_prices(study).of(settings.model)
+            run = Run(wire, limits, events.append, price, (0.0, None, settings.max_tokens), patience)
+            await run.ask_all(asked)
+            return None if run.stopped is None else run.stopped.what
+        finally:
+            await wire.close()
+
+    problem = asyncio.run(ask())
+    labels = {e.question.key: e.reply.label for e in events if e.reply.kind is Kind.ACCEPTED}
+    counts = [sum(e.question.key == str(d) for e in events) for d in range(len(texts))]
+    return [Proposal(labels.get(str(d)), prompts[d], counts[d]) for d in range(len(texts))], problem
+
+
+class OpenAILabels(OpenAIWire):
+    """The dialect of OpenAI, asked for a label."""
+
+    def request(self, question: Question, named_only: frozenset[str] = frozenset()) -> tuple[str, dict[str, Any]]:
+        """Path and body of the request: a judge's, with other words and another schema."""
+        path, body = super().request(question, named_only)
+        answer = {"name": "label", "strict": True, "schema": SCHEMA}
+        if self._settings.api == "chat":
+            body["messages"][0]["content"] = SYSTEM
+            body["response_format"] = {"type": "json_schema", "json_schema": answer}
+        else:
+            body |= {"instructions": SYSTEM, "text": {"format": {"type": "json_schema", **answer}}}
+        return path, body
+
+    def _read(self, body: dict[str, Any]) -> Reply | None:
+        if self._settings.api == "chat":
+            return _labelled(super()._read(body), text_at(body, "choices", 0, "message", "content"))
+        parts = [p for item in at(body, "output") or [] if at(item, "type") == "message" for p in at(item, "content")]
+        return _labelled(super()._read(body), "".join(text_at(p, "text") or "" for p in parts))
+
+
+class AnthropicLabels(AnthropicWire):
+    """The dialect of Anthropic, asked for a label."""
+
+    def request(self, question: Question) -> dict[str, Any]:
+        """Body of the request: a judge's, with other words and another schema."""
+        body = super().request(question) | {"system": SYSTEM}
+        body["output_config"] |= {"format": {"type": "json_schema", "schema": SCHEMA}}
+        return body
+
+    def _read(self, body: dict[str, Any]) -> Reply | None:
+        blocks = at(body, "content") or []
+        text = "".join(text_at(block, "text") or "" for block in blocks if at(block, "type") == "text")
+        return _labelled(super()._read(body), text)
+
+
+def _labelled(reply: Reply | None, text: str | None) -> Reply | None:
+    """What a judge's reply is as a label: where it came to its end, the words decide."""
+    if reply is None or (reply.kind is not Kind.ACCEPTED and reply.reason != "invalid"):
+        return reply
+    label = parse_label(text)
+    if label is None:
+        return replace(reply, kind=Kind.CONTENT, reason="invalid", label=None, shares=None)
+    return replace(reply, kind=Kind.ACCEPTED, reason=None, label=label, shares=None)
