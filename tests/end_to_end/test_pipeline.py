@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -226,6 +225,8 @@ def test_a_failed_partition_does_not_stop_the_others_and_is_tried_again(copy: Fi
 
 
 def test_shuffled_files_give_the_same_content(written: Path, finished: Finished, tmp_path: Path) -> None:
+    import shutil
+
     shutil.copytree(written, tmp_path / "study")
     for name in ("videos.csv", "captions.csv", "ratings.csv"):
         path = tmp_path / "study" / "stimuli" / name
@@ -250,37 +251,9 @@ def captions_reversed_by_clip(rows: list[str]) -> list[str]:
     return [row for clip in reversed(list(clips)) for row in clips[clip]]
 
 
-def test_a_training_that_was_killed_goes_on_to_the_same_bits(finished: Finished, tmp_path: Path) -> None:
-    shutil.copytree(finished.folder, tmp_path / "study")
-    killed = Finished(tmp_path / "study", finished.outcome)
-    killed.edit("dimensions: 20, keep: 10, seeds: 2", "dimensions: 20, keep: 10, seeds: 3")
-    shutil.copytree(killed.folder, tmp_path / "whole")
-    whole = Finished(tmp_path / "whole", finished.outcome)
-    chosen = Selection(frozenset({"embeddings"}), frozenset({"planted"}))
-    script = "import assets._checkpoints as kept; kept.EVERY_S = 0.0\nfrom dagster_project.cli import main; main()"
-    command = [sys.executable, "-c", script, "run", "--select", "embeddings", "--model", "planted"]
-    variables = {"AFFECTLAKE_STUDY": str(killed.folder / "study.yaml")}
-    process = subprocess.Popen(
-        command, env=os.environ | variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 120
-    while killed.lake.read("checkpoints", {"model": "planted"}).height < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    left = killed.lake.read("checkpoints", {"model": "planted"})
-    assert left.height >= 2, "the training was killed on its way"
-    assert killed.run(chosen).failed == whole.run(chosen).failed == {}
-    rows = ["video_id", "vector"]
-    assert (
-        killed.lake.read("embeddings", {"model": "planted"})
-        .select(rows)
-        .equals(whole.lake.read("embeddings", {"model": "planted"}).select(rows))
-    )
-    assert killed.lake.read("checkpoints").is_empty(), "what is finished leaves nothing behind"
-
-
 def test_a_run_that_was_killed_is_finished_by_the_next_one(written: Path, finished: Finished, tmp_path: Path) -> None:
+    import shutil
+
     shutil.copytree(written, tmp_path / "study")
     killed = Finished(tmp_path / "study", finished.outcome)
     environment = {**os.environ, "AFFECTLAKE_STUDY": str(tmp_path / "study" / "study.yaml")}
