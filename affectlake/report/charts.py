@@ -53,6 +53,8 @@ def _config() -> dict[str, Any]:
             "titleFontWeight": "normal",
             "titlePadding": 8,
             "labelLimit": 260,
+            "labelFlush": False,
+            "labelOverlap": True,
             "gridColor": "#eaeef2",
             "domainColor": "#8c959f",
             "tickColor": "#8c959f",

@@ -33,8 +33,8 @@ def regions(results: Results) -> Section | None:
     painted = {m: _painted(voxels, means.filter(pl.col("model") == m)) for m in models}
     title = "mean r over {} subjects".format(scores["subject"].n_unique())
     pictures = [
-        Picture.png(m, f"Glass brain of {m}: {title}, painted on regions; {_strongest(means, m)}", _glass(v, bound))
-        for m, v in painted.items()
+        Picture.png(m, f"Glass brain of {m}: {title}, painted on regions; {_strongest(means, m)}", png)
+        for m, png in _glass(painted, bound).items()
     ]
     caption = (
         f"Each region has the colour of its score ({title}; all pictures share one scale). Regions lie where "
@@ -61,8 +61,8 @@ def voxels_of(results: Results, subject: str, scores: pl.DataFrame) -> Section |
     }
     bound = _bound(scores["r"])
     pictures = [
-        Picture.png(m, f"Glass brain of {subject} and {m}: r of every voxel, {_voxelwise(v)}", _glass(v, bound))
-        for m, v in maps.items()
+        Picture.png(m, f"Glass brain of {subject} and {m}: r of every voxel, {_voxelwise(maps[m])}", png)
+        for m, png in _glass(maps, bound).items()
     ]
     caption = (
         "Cross-validated r of every scored voxel; the strongest along each line of sight is seen. All "
@@ -115,28 +115,30 @@ def _image(frame: pl.DataFrame) -> Any:
     return volume(ordered.select(_PLACE).to_numpy(), ordered.select(_POSITION).to_numpy(), ordered["value"].to_numpy())
 
 
-def _glass(frame: pl.DataFrame, bound: float) -> bytes:
+def _glass(frames: dict[str, pl.DataFrame], bound: float) -> dict[str, bytes]:
+    """A picture a model. The outline of the brain, which takes most of the time, is drawn once for all of them."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from nilearn import plotting
 
-    figure, buffer = Figure(figsize=(6.6, 1.9)), BytesIO()
+    figure, pictures = Figure(figsize=(6.6, 1.9)), {}
+    scale: dict[str, Any] = {"cmap": "PRGn", "vmin": -bound, "vmax": bound, "threshold": 1e-6}
     with warnings.catch_warnings(), mpl.rc_context({"font.size": 9, "font.family": "sans-serif"}):
         warnings.simplefilter("ignore")  # of masked medians inside nilearn, which decide nothing here
-        plotting.plot_glass_brain(
-            _image(frame),
-            display_mode="lyrz",
-            figure=figure,
-            plot_abs=False,
-            cmap="PRGn",
-            vmin=-bound,
-            vmax=bound,
-            threshold=1e-6,
-            colorbar=True,
-            annotate=True,
-        )
-        figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return _small(buffer.getvalue())
+        brain = plotting.plot_glass_brain(None, display_mode="lyrz", figure=figure, plot_abs=False, annotate=True)
+        for number, (model, frame) in enumerate(frames.items()):
+            brain.add_overlay(_image(frame), colorbar=number == 0, **scale)
+            buffer = BytesIO()
+            figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+            pictures[model] = _small(buffer.getvalue())
+            for axes in figure.axes:  # as they stand beside the first one's colour bar, which holds for all
+                place = axes.get_position()
+                axes.set_axes_locator(None)
+                axes.set_position(place)
+            for view in brain.axes.values():
+                for drawn in list(view.ax.images):
+                    drawn.remove()
+    return pictures
 
 
 def _small(png: bytes) -> bytes:

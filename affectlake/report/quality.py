@@ -130,7 +130,7 @@ def _table(results: Results, rows: pl.DataFrame) -> Table:
                 cell(count(r["n_refused"]), r["n_refused"]),
             ]
         )
-    heads = ("model", "#dimensions", "#judgments (training / test)", "#accuracy [95 % CI]")
+    heads = ("model", "#dimensions", "#training / test", "#accuracy [95 % CI]")
     more = ("#ceiling [95 % CI]", "#chance", "#RSM r [95 % CI]", "#top-3 of 27", "#coverage", "#given up")
     return Table(
         f"The spaces, best first. {ABSENT} where there is no value: a space taken as it is was not learnt "

@@ -247,6 +247,24 @@ def test_every_picture_table_and_section_is_named_for_those_who_do_not_see(finis
         assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
 
 
+@pytest.mark.parametrize("file", ["index.html", "subject-sub-01.html", "dimensions.html", "dimensions-planted.html"])
+def test_axe_finds_nothing_that_keeps_anybody_out(finished: Finished, browser: Any, file: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install -e '.[dev]'")
+    page = browser.new_page(bypass_csp=True)  # axe runs inside the page, which lets no script in
+    page.goto((site(finished) / file).as_uri())
+    found = axe.Axe().run(page).response["violations"]
+    page.close()
+    assert [(v["id"], v["help"], v["nodes"][0]["html"]) for v in found] == []
+
+
+def test_a_control_is_never_the_best_model_of_a_region(finished: Finished) -> None:
+    results = results_of(finished.study, finished.lake)
+    _, _, html = next(iter(pages(replace(results, facts=replace(results.facts, controls=("planted",))))))
+    best = html.partition("The best model of each region against")[2].partition("</table>")[0]
+    assert "human-category" in best
+    assert "planted" not in best
+
+
 def test_clips_are_shown_as_the_study_allows(finished: Finished, hostile: Finished, reader: Reader) -> None:
     results = results_of(finished.study, finished.lake)
     text = finished.lake.read("captions")["text"][0]
