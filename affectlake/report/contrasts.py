@@ -33,7 +33,7 @@ def comparisons(results: Results) -> Section | None:
 
 
 def _best(results: Results, rows: pl.DataFrame) -> Table:
-    """In each region the model with the highest mean, against the runner-up; as in ``best_models``, without controls."""
+    """In each region the model with the highest mean, against the runner-up; controls apart, as in ``best_models``."""
     of_interest = (pl.col("coverage") == 1) & ~pl.col("model").is_in(list(results.facts.controls))
     means = results.table("encoding_scores").filter(of_interest)
     means = means.group_by("roi", "model").agg(pl.col("mean_r").mean()).drop_nulls()
@@ -49,8 +49,8 @@ def _best(results: Results, rows: pl.DataFrame) -> Table:
             continue
         body.append([cell(roi), cell(first), cell(second), *_tested(pair.row(0, named=True), flip=first > second)])
     return Table(
-        "The best model of each region against the next best, controls apart: mean difference of r over subjects, paired and "
-        "two-sided; "
+        "The best model of each region against the next best, controls apart: mean difference of r over subjects, "
+        "paired and two-sided; "
         "q is BH-FDR over the regions of a pair of models. The two were chosen by the same scores, so that the "
         "difference is too large by that choice.",
         ("region", "best model", "next best", "#difference [95 % CI]", "#t", "#p", "#q", "#n"),
