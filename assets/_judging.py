@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import polars as pl
@@ -109,6 +110,28 @@ class Missing:
     def count(self) -> int:
         """How many there are now."""
         return sum(questions.height for questions in self)
+
+
+def sentinels(agent: Agent, model: AnyModel, triplets: pl.LazyFrame, study: Study, lake: Lake) -> pl.DataFrame:
+    """The questions of the panel that are due again, for a judge whose service may change under the study's feet.
+
+    They are asked where other questions are missing too, so that they cover the time in which answers were collected
+    and cost nothing when all is done.
+    """
+    from affectlake.drift import due
+
+    settings = study.triplets
+    panel = triplets.filter(pl.col("purpose") == "panel").collect()
+    if not (settings.sentinel and isinstance(model, ServiceModel)):
+        panel = panel.clear()
+    here = asked(agent, model, panel, settings.seed).select("triplet_id", "stimulus_version").unique()
+    answered = lake.scan("judgments", {"model": model.name}).filter(pl.col("prompt_version") == agent.prompt_version)
+    known = answered.select("triplet_id", "repeat", "stimulus_version", "judged_at").collect()
+    known = known.join(here, on=["triplet_id", "stimulus_version"], how="semi")
+    perceived = panel.join(here, on="triplet_id", how="semi")
+    again = due(perceived, known, n=settings.sentinel, seed=settings.seed, now=datetime.now(UTC))
+    questions = again.join(here, on="triplet_id").with_columns(prompt_version=pl.lit(agent.prompt_version))
+    return unanswered(questions.sort("triplet_id"), model.name, lake)
 
 
 ASKED, COMPUTED = 25_000, 250_000

@@ -1,6 +1,7 @@
 """Stage 3: who finds which one odd. Asks exactly what is missing and keeps every answer as it comes."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import dagster as dg
@@ -8,7 +9,7 @@ import polars as pl
 
 from affectlake.errors import BudgetError
 from affectlake.exclusions import Exclusions
-from assets._judging import RUN_USD, Missing, Tally, agent_of, count_unperceived, stimuli
+from assets._judging import RUN_USD, Missing, Tally, agent_of, count_unperceived, sentinels, stimuli
 from assets._work import Metadata, Work
 from assets.recipes import JUDGMENTS
 from resources.io_manager import LakeResource
@@ -48,9 +49,11 @@ def _ask(work: Work, triplets: pl.LazyFrame, progress: ProgressResource, left_ou
     agent = agent_of(model, work.study, work.lake, None if tag is None else float(tag))
     count_unperceived(agent, work.lake.read("videos"), left_out)
     missing = Missing(agent, model, triplets, work.study.triplets.seed, work.lake)
-    tally = Tally(missing.count())
-    if tally.questions == 0:
+    n = missing.count()
+    if n == 0:
         return {"asked": 0}
+    again = sentinels(agent, model, triplets, work.study, work.lake)
+    tally = Tally(n + again.height)
     with progress.track(work.context, f"{model.name} gets ready") as advance:
         agent.prepare(advance)
     with progress.track(work.context, f"{model.name} judges") as advance:
@@ -60,7 +63,7 @@ def _ask(work: Work, triplets: pl.LazyFrame, progress: ProgressResource, left_ou
             advance(tally.settled, tally.questions, tally.line())
 
         try:
-            for answers in agent.judge(missing, more):
+            for answers in agent.judge(chain([again] if again.height else [], missing), more):
                 accepted = work.lake.append("judgments", answers.judgments, work.context.run.run_id)
                 work.lake.append("attempts", answers.attempts, work.context.run.run_id)
                 tally.add(answers, accepted)

@@ -75,7 +75,8 @@ def show(study: Study, lake: Lake, triplet: int) -> Iterator[str]:
     items = (planned if planned.height else answered).select("a", "b", "c").row(0)
     videos = dict(lake.read("videos").select("item", "video_id").iter_rows())
     named = ", ".join(f"{place} = {videos.get(item, '?')}" for place, item in zip("abc", items, strict=True))
-    yield f"triplet {triplet}: {named}"
+    purpose = f", asked for {planned['purpose'][0]}" if planned.height else ""
+    yield f"triplet {triplet}: {named}{purpose}"
     models = sorted({*answered["model"], *tried["model"]})
     if not models:
         yield "no model has been asked"
@@ -124,4 +125,13 @@ def _answer(row: dict[str, Any], places: dict[int, str]) -> str:
     text = f"{LABELS[row['presented'].index(place)]} = {place}"
     if row["p_a"] is not None:
         text += " (" + ", ".join(f"p_{x} = {row[f'p_{x}']:.3f}" for x in "abc") + ")"
-    return text
+    facts = [f"{row['judged_at']:%Y-%m-%d %H:%M:%S} UTC"]
+    if row["model_returned"] is not None:
+        facts.append(f"by {json.dumps(row['model_returned'])}")
+    if row["latency_s"] is not None:
+        facts.append(f"{row['latency_s']:.2f} s")
+    if row["tokens_in"] is not None:
+        facts.append(f"{row['tokens_in']} tokens in, {row['tokens_out'] or 0} out")
+    if row["cost_usd"] is not None:
+        facts.append(f"${row['cost_usd']:.6f}")
+    return f"{text}; {', '.join(facts)}"

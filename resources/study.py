@@ -80,7 +80,15 @@ class Triplets(Settings):
     validation_items: int = Field(0, ge=0)
     ceiling: Ceiling | None = None
     panel: int = Field(0, ge=0)
+    sentinel: int = Field(0, ge=0)
+    """Questions of the panel that a service is asked again on each day on which it is asked anything else."""
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _sentinels_of_the_panel(self) -> Triplets:
+        if self.sentinel > self.panel:
+            raise ValueError(f"sentinel: {self.sentinel} is more than panel: {self.panel}; sentinels are of the panel")
+        return self
 
 
 class Profile(Settings):

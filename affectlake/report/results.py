@@ -9,6 +9,7 @@ from typing import Literal
 
 import polars as pl
 
+from affectlake.judge_measures import Measures, measure
 from affectlake.tables import TABLES
 
 Show = Literal["thumbnails", "captions", "ids"]
@@ -118,6 +119,16 @@ class Results:
         """Models that have dimensions to look at, best first."""
         have = set(self.table("dimensions")["model"])
         return [m for m in self.ranked if m in have]
+
+    @cached_property
+    def judges(self) -> list[Measures]:
+        """What is measured of every judge that was asked, in the order of the study file."""
+        triplets = self.lazy("triplets")
+        found = []
+        for model in self.facts.models:
+            judgments, attempts = (self.lazy(t).filter(pl.col("model") == model) for t in ("judgments", "attempts"))
+            found.append(measure(model, judgments, attempts, triplets))
+        return [judge for judge in found if judge is not None]
 
     @cached_property
     def captions(self) -> dict[str, str]:

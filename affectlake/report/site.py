@@ -1,4 +1,4 @@
-"""The pages of the site: an overview, one page a subject, the dimensions of all models, and one page a model."""
+"""The pages of the site: an overview, a page for each subject and each judge, all dimensions, a page for each model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from affectlake.report import brains, browser, contrasts, dimensions, glass, quality, records, subject
+from affectlake.judge_measures import Measures
+from affectlake.report import brains, browser, contrasts, dimensions, glass, judges, quality, records, subject
 from affectlake.report.blocks import Fold, Frame, Section, sections
 from affectlake.report.html import render
 from affectlake.report.numbers import coefficient, count, plural
@@ -31,6 +32,8 @@ def pages(results: Results) -> Iterator[tuple[str, str, str]]:
     yield _overview(results)
     for name in results.facts.subjects:
         yield _subject(results, name)
+    for judge in results.judges:
+        yield _judge(results, judge)
     if results.with_pages:
         yield _dimensions(results)
     for model in results.with_pages:
@@ -40,7 +43,7 @@ def pages(results: Results) -> Iterator[tuple[str, str, str]]:
 def n_pages(results: Results) -> int:
     """How many pages there will be."""
     models = len(results.with_pages)
-    return 1 + len(results.facts.subjects) + models + bool(models)
+    return 1 + len(results.facts.subjects) + len(results.judges) + models + bool(models)
 
 
 def _page(results: Results, file: str, title: str, found: list[Section], **more: Any) -> tuple[str, str, str]:
@@ -70,6 +73,8 @@ def _menu(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
     menu = [("Report", [("Overview", OVERVIEW)])]
     if results.facts.subjects:
         menu.append(("Subjects", [(s, f"subject-{s}.html") for s in results.facts.subjects]))
+    if results.judges:
+        menu.append(("Judges", [(m.model, judges.page_of(m.model)) for m in results.judges]))
     if results.with_pages:
         links = [(m, f"dimensions-{m}.html") for m in results.with_pages]
         menu.append(("Dimensions", [("All models", "dimensions.html"), *links]))
@@ -84,6 +89,7 @@ def _overview(results: Results) -> tuple[str, str, str]:
             contrasts.comparisons(results),
             brains.similarity(results),
             contrasts.variance(results),
+            judges.overview(results),
             quality.quality(results),
             quality.training(results),
             quality.reproducibility(results),
@@ -143,6 +149,17 @@ def _controls_ahead(results: Results, scores: pl.DataFrame, best: str) -> str:
 def _subject(results: Results, name: str) -> tuple[str, str, str]:
     found = subject.of(results, name)
     return _page(results, f"subject-{name}.html", f"Subject {name}", found, figures=subject.facts(results, name))
+
+
+def _judge(results: Results, found: Measures) -> tuple[str, str, str]:
+    return _page(
+        results,
+        judges.page_of(found.model),
+        f"Judge {found.model}",
+        judges.of(results, found),
+        lead=judges.lead(found),
+        figures=judges.facts(found),
+    )
 
 
 def _dimensions(results: Results) -> tuple[str, str, str]:

@@ -15,11 +15,13 @@ import dagster as dg
 import polars as pl
 import pytest
 
+import sql
 from affectlake.report import Results, pages
 from affectlake.report.numbers import coefficient, probability
 from assets.report import results_of, write_report
 from dagster_project.planning import State, survey
 from dagster_project.reporting import current_report
+from resources.query import query
 
 from .conftest import Finished
 
@@ -92,6 +94,7 @@ def test_every_page_opens_without_an_error_and_asks_for_nothing(finished: Finish
         "index.html",
         "dimensions.html",
         *(f"subject-{s}.html" for s in subjects),
+        *(f"judge-{m}.html" for m in models),
         *(f"dimensions-{m}.html" for m in models),
     }
     for file in pages:
@@ -162,6 +165,23 @@ def test_the_other_figures_say_the_numbers_of_their_tables(finished: Finished, r
     reader.open(site(finished) / "subject-sub-02.html")
     runs = finished.lake.read("run_scores").filter(pl.col("subject") == "sub-02")
     assert len([m for m in reader.marks("runs") if ", run " in m]) == runs.height
+
+
+def test_a_judges_page_says_the_numbers_of_the_query(finished: Finished, reader: Reader) -> None:
+    named = sql.named("judges")
+    known = query(finished.lake, finished.study, named.text).filter(model="planted").row(0, named=True)
+    reader.open(site(finished) / "judge-planted.html")
+    marks = {m.partition(",")[0]: m.rpartition(": ")[2] for m in reader.marks("place-shares")}
+    for place in ("first", "second", "third"):
+        assert float(marks[f"shown {place}"].split()[0]) == pytest.approx(known[f"{place}_place"], abs=6e-4)
+    itself = {m.partition(",")[0]: m.rpartition(": ")[2] for m in reader.marks("self-agreement")}
+    for mark, column in {
+        "another order": "consistency",
+        "same order": "repeatability",
+        "noise ceiling": "ceiling",
+    }.items():
+        assert float(itself[mark].split()[0]) == pytest.approx(known[column], abs=6e-4)
+    assert f"p {probability(known['place_p'])}".replace("p .", "p = .") in reader.page.locator("#places").inner_text()
 
 
 def test_the_leaderboard_is_the_mean_of_the_scores(finished: Finished, reader: Reader) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -197,6 +198,10 @@ def test_cost_is_told_before_a_single_call_and_a_question_can_be_looked_at(tmp_p
     assert "invalid" in text
     assert "I think that" in text
     assert "p_a = " in text or "given up" in text
+    kept = here.judgments.filter(~pl.col("triplet_id").is_in(here.lake.read("attempts")["triplet_id"].implode()))
+    text = "\n".join(asking.show(study, here.lake, kept["triplet_id"][0]))
+    assert "asked for " in text.splitlines()[0]
+    assert re.search(r'p_c = 0\.\d{3}\); \d{4}-\d\d-\d\d .* UTC, by "gpt-6-luna-.*, 200 tokens in, 8 out', text)
 
 
 @pytest.mark.parametrize("name", ["base_url", "key", "key_env", "profile", "model"])
