@@ -26,8 +26,8 @@ LANGUAGES = {"bash", "python", "text", "yaml"}
 WITH_COMMANDS = [page for page in PAGES if any(b.language == "bash" for b in blocks(page))]
 OF_THE_DEMO = [page for page in WITH_COMMANDS if "export AFFECTLAKE_STUDY" not in "".join(commands(page))]
 """Pages that speak of the demo; the others have studies of their own."""
-ELSEWHERE = {"running-at-scale.md"}
-"""Pages whose commands need servers and clusters that a test does not have."""
+ELSEWHERE = {"automation.md", "running-at-scale.md"}
+"""Pages with commands that need daemons, servers or clusters, which these tests do not start."""
 BINARIES = Path(sys.executable).parent
 
 
