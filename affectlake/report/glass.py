@@ -133,7 +133,7 @@ def _glass(frames: dict[str, pl.DataFrame], bound: float) -> dict[str, bytes]:
             pictures[model] = _small(buffer.getvalue())
             for axes in figure.axes:  # as they stand beside the first one's colour bar, which holds for all
                 place = axes.get_position()
-                axes.set_axes_locator(None)
+                axes.set_axes_locator(None)  # type: ignore[arg-type]  # its stub forgets None
                 axes.set_position(place)
             for view in brain.axes.values():
                 for drawn in list(view.ax.images):
