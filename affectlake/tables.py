@@ -289,7 +289,11 @@ ATTEMPTS = Table(
         Column("repeat", pl.Int32, "0-based repeat of the same order"),
         Column("prompt_version", pl.String, "version of the question's wording"),
         Column("stimulus_version", pl.String, "version of the captions or media shown"),
-        Column("reason", pl.String, "refused, invalid, length, filtered, error, expired, unperceived"),
+        Column(
+            "reason",
+            pl.String,
+            "refused, invalid, length, filtered, error, expired (its batch ended before it was asked), unperceived",
+        ),
         Column("final", pl.Boolean, "true where the key was given up"),
         Column("raw", pl.String, "the answer as received, at most 2 kB, untrusted text", nullable=True),
         Column("tokens_in", pl.Int32, "input tokens", nullable=True),
@@ -301,6 +305,54 @@ ATTEMPTS = Table(
     partition_by=("model",),
     append=True,
     volatile=("tokens_in", "tokens_out", "cost_usd", "attempted_at"),
+)
+
+BATCHES = Table(
+    "batches",
+    "One batch of questions that was, or is about to be, sent to a service. Open are those intended or submitted.",
+    (
+        Column("model", pl.String, "the judge"),
+        Column("shard", pl.String, "our name of the batch, random; the service keeps it where it can"),
+        Column(
+            "state",
+            pl.String,
+            "intended (written before it is sent), submitted, collected, failed (the service refused it as a whole), "
+            "abandoned (it was never sent)",
+        ),
+        Column("batch_id", pl.String, "the service's name of the batch", nullable=True),
+        Column("requests", pl.Int32, "questions in it"),
+        Column("at_most_usd", pl.Float64, "upper bound of its price in US dollars", nullable=True),
+        Column("intended_at", pl.Datetime("us", "UTC"), "when it was about to be sent"),
+        Column("until", pl.Datetime("us", "UTC"), "when the service ends it at the latest", nullable=True),
+        Column("closed_at", pl.Datetime("us", "UTC"), "when it was collected or given up", nullable=True),
+        Column("accepted", pl.Int32, "answers accepted", nullable=True),
+        Column("missing", pl.Int32, "questions without a line in the results; they are asked again", nullable=True),
+        Column("surplus", pl.Int32, "lines of the results that stand twice or belong to no question", nullable=True),
+        Column("detail", pl.String, "why it failed", nullable=True),
+    ),
+    key=("model", "shard"),
+    partition_by=("model", "shard"),
+)
+
+BATCH_REQUESTS = Table(
+    "batch_requests",
+    "One question in an open batch. Rows go when the batch is closed.",
+    (
+        Column("model", pl.String, "the judge"),
+        Column("shard", pl.String, "the batch"),
+        Column("request_key", pl.String, "the question's custom id: hash of model, versions, items, order and repeat"),
+        Column("triplet_id", pl.Int64, "the question"),
+        Column("a", pl.Int32, "lowest item"),
+        Column("b", pl.Int32, "middle item"),
+        Column("c", pl.Int32, "highest item"),
+        Column("presented", pl.String, "order shown"),
+        Column("repeat", pl.Int32, "0-based repeat of the same order"),
+        Column("prompt_version", pl.String, "version of the question's wording"),
+        Column("stimulus_version", pl.String, "version of the captions or media shown"),
+        Column("attempted", pl.Int32, "physical answers to it before"),
+    ),
+    key=("model", "shard", "request_key"),
+    partition_by=("model", "shard"),
 )
 
 EMBEDDINGS = Table(
@@ -806,6 +858,8 @@ TABLES: dict[str, Table] = {
         TRIPLETS,
         JUDGMENTS,
         ATTEMPTS,
+        BATCHES,
+        BATCH_REQUESTS,
         EMBEDDINGS,
         DIMENSIONS,
         EMBEDDING_QUALITY,

@@ -14,6 +14,7 @@ from affectlake.exclusions import Exclusions
 from assets._work import Metadata, Work
 from resources.agents import build_agent
 from resources.agents.protocol import Agent, Answers, Stimuli
+from resources.agents.service.batches import pending, reserved_usd
 from resources.lake import Lake
 from resources.study import AnyModel, RecordedModel, ServiceModel, Study
 
@@ -30,11 +31,14 @@ RUN_USD = "affectlake/max_usd"
 
 
 def agent_of(model: AnyModel, study: Study, lake: Lake, run_usd: float | None = None) -> Agent:
-    """The judge, with what it may perceive, what it has cost so far and what this run may add."""
+    """The judge, with what it may perceive, what it has cost so far and what this run may add.
+
+    Pending batches count at their dearest.
+    """
     spent = 0.0
     if isinstance(model, ServiceModel):
         costs = (lake.scan(table, {"model": model.name}).select("cost_usd") for table in ("judgments", "attempts"))
-        spent = pl.concat(list(costs)).sum().collect().item()
+        spent = pl.concat(list(costs)).sum().collect().item() + reserved_usd(lake, model.name)
         if run_usd is not None:
             most = spent + run_usd
             model = model.model_copy(update={"max_usd": min(most, model.max_usd or most)})
@@ -61,14 +65,17 @@ def asked(agent: Agent, model: AnyModel, triplets: pl.DataFrame, seed: int) -> p
 
 
 def unanswered(questions: pl.DataFrame, model: str, lake: Lake) -> pl.DataFrame:
-    """Questions that have neither an accepted answer nor been given up, with the attempts at them so far."""
+    """Questions that have neither an answer nor been given up nor are pending, with the attempts at them so far."""
     ids = questions["triplet_id"]
     same = pl.col("triplet_id").is_between(pl.lit(ids.min()), pl.lit(ids.max()))
     answered = lake.scan("judgments", {"model": model}).filter(same).select(KEY).collect()
     attempts = lake.scan("attempts", {"model": model}).filter(same)
     tried = attempts.group_by(KEY).agg(pl.col("final").any(), attempted=_next()).collect()
     given_up = tried.filter("final").select(KEY)
-    missing = questions.join(answered, on=KEY, how="anti").join(given_up, on=KEY, how="anti")
+    sent = pending(lake, model).filter(same).select(KEY).collect()
+    missing = questions
+    for settled in (answered, given_up, sent):
+        missing = missing.join(settled, on=KEY, how="anti")
     counted = missing.join(tried.drop("final"), on=KEY, how="left", maintain_order="left")
     return counted.with_columns(pl.col("attempted").fill_null(0))
 
@@ -201,8 +208,8 @@ def counted(work: Work, judgments: pl.DataFrame, triplets: pl.DataFrame) -> Coun
 class Tally:
     """What has come back in this run: for the line beside the bar, and for the asset's metadata at the end."""
 
-    def __init__(self, questions: int) -> None:
-        self.questions, self.settled = questions, 0
+    def __init__(self) -> None:
+        self.questions = self.settled = 0
         self._begin = time.monotonic()
         self._counts: Counter[str] = Counter()
         self._usd = 0.0

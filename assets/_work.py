@@ -154,4 +154,5 @@ def partitions(recipe: Recipe, study: Study) -> dg.PartitionsDefinition[Any] | N
 
 def outs(recipe: Recipe, study: Study) -> dict[str, dg.AssetOut]:
     """The outputs of a multi-asset, one a table of the recipe."""
-    return {table: dg.AssetOut(**options(recipe, table, study)) for table in recipe.outputs}
+    required = not recipe.may_wait
+    return {table: dg.AssetOut(is_required=required, **options(recipe, table, study)) for table in recipe.outputs}

@@ -1,6 +1,10 @@
-"""Stage 3: who finds which one odd. Asks exactly what is missing and keeps every answer as it comes."""
+"""Stage 3: who finds which one odd. Asks exactly what is missing and keeps every answer as it comes.
 
-from collections.abc import Iterator
+Where batches are pending at the end there is no result yet: the run succeeds without one, and what is computed from
+judgments waits.
+"""
+
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -9,9 +13,12 @@ import polars as pl
 
 from affectlake.errors import BudgetError
 from affectlake.exclusions import Exclusions
+from assets import _batches as batches
 from assets._judging import RUN_USD, Missing, Tally, agent_of, count_unperceived, sentinels, stimuli
 from assets._work import Metadata, Work
 from assets.recipes import JUDGMENTS
+from resources.agents.protocol import Agent
+from resources.agents.service.agent import ServiceAgent
 from resources.io_manager import LakeResource
 from resources.pools import pools_of, slots
 from resources.progress import ProgressResource
@@ -27,7 +34,7 @@ def judgments(
     ratings: pl.LazyFrame,
     frames: pl.LazyFrame,
     triplets: pl.LazyFrame,
-) -> Iterator[dg.MaterializeResult[Any]]:
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetObservation]:
     """Put the missing questions to one model."""
     work = Work(context, JUDGMENTS, lake)
     model = work.study.model(work.model)
@@ -39,6 +46,9 @@ def judgments(
             counts = {"asked": 0}
         else:
             counts = _ask(work, triplets, progress, left_out)
+            if (waiting := batches.pending(work)).height:
+                yield batches.observation(work, waiting, counts)
+                return
     yield work.appended("judgments", counts, exclusions=left_out)
     yield work.appended("attempts")
 
@@ -46,32 +56,49 @@ def judgments(
 def _ask(work: Work, triplets: pl.LazyFrame, progress: ProgressResource, left_out: Exclusions) -> Metadata:
     model = work.study.model(work.model)
     tag = work.context.run.tags.get(RUN_USD)
-    agent = agent_of(model, work.study, work.lake, None if tag is None else float(tag))
+    run_usd = None if tag is None else float(tag)
+    agent = agent_of(model, work.study, work.lake, run_usd)
     count_unperceived(agent, work.lake.read("videos"), left_out)
+    tally = Tally()
+    if isinstance(agent, ServiceAgent) and batches.pending(work).height:
+        batches.collect(work, agent, tally)
+        # what they cost is known now
+        agent = agent_of(model, work.study, work.lake, run_usd)
     missing = Missing(agent, model, triplets, work.study.triplets.seed, work.lake)
-    n = missing.count()
-    if n == 0:
-        return {"asked": 0}
+    tally.questions = missing.count()
+    if tally.questions == 0:
+        return tally.metadata()
     again = sentinels(agent, model, triplets, work.study, work.lake)
-    tally = Tally(n + again.height)
+    tally.questions += again.height
+    questions = chain([again] if again.height else [], missing)
     with progress.track(work.context, f"{model.name} gets ready") as advance:
         agent.prepare(advance)
-    with progress.track(work.context, f"{model.name} judges") as advance:
+    try:
+        if isinstance(agent, ServiceAgent) and agent.settings.mode == "batch":
+            batches.submit(work, agent, questions, tally.questions, progress)
+        else:
+            _judge(work, agent, questions, tally, progress)
+    except BudgetError as error:
+        if run_usd is None:
+            raise
+        work.leave_unfinished(str(error))
+    return tally.metadata()
+
+
+def _judge(
+    work: Work, agent: Agent, questions: Iterable[pl.DataFrame], tally: Tally, progress: ProgressResource
+) -> None:
+    """Ask, and keep the answers as they come."""
+    with progress.track(work.context, f"{agent.name} judges") as advance:
 
         def more(n: int) -> None:
             tally.settled += n
             advance(tally.settled, tally.questions, tally.line())
 
-        try:
-            for answers in agent.judge(chain([again] if again.height else [], missing), more):
-                accepted = work.lake.append("judgments", answers.judgments, work.context.run.run_id)
-                work.lake.append("attempts", answers.attempts, work.context.run.run_id)
-                tally.add(answers, accepted)
-        except BudgetError as error:
-            if tag is None:
-                raise
-            work.leave_unfinished(str(error))
-    return tally.metadata()
+        for answers in agent.judge(questions, more):
+            accepted = work.lake.append("judgments", answers.judgments, work.context.run.run_id)
+            work.lake.append("attempts", answers.attempts, work.context.run.run_id)
+            tally.add(answers, accepted)
 
 
 def _take_over(work: Work, model: RecordedModel, left_out: Exclusions) -> Metadata:

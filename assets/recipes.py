@@ -95,7 +95,7 @@ def _judging(study: Study, key: Key) -> object:
     """What decides which questions one model is asked and how it answers them."""
     model = study.model(key["model"])
     return [
-        model.model_dump(mode="json", exclude={"control", "profile", "max_usd", "media_uuids"}),
+        model.model_dump(mode="json", exclude={"control", "profile", "max_usd", "media_uuids", "mode", "batch_size"}),
         study.triplets.seed,
         study.captions.use if reads_captions(model) and study.captions else None,
         [study.stimuli.frames, study.stimuli.frame_side_px] if _sees(study, key) else None,
@@ -117,7 +117,10 @@ def _compared(study: Study, key: Key) -> tuple[str, ...]:
     return (*always, "searchlight_scores", "voxels") if study.rsa.searchlight else always
 
 
-AGENTS = tuple(f"resources.agents.{name}" for name in ("ratings", "simulated", "recorded", "text", "service.agent"))
+AGENTS = tuple(
+    f"resources.agents.{name}"
+    for name in ("ratings", "simulated", "recorded", "text", "service.agent", "service.batches")
+)
 
 VIDEOS = Recipe(
     outputs=("videos",),
@@ -163,6 +166,7 @@ JUDGMENTS = Recipe(
     settings=_judging,
     files=_files("models.{model}.file", "models.{model}.ids"),
     uses=_judging_inputs,
+    may_wait=True,
     media=_sees,
     applies=lambda study: bool(study.models),
 )

@@ -190,6 +190,10 @@ def run(
     if (page := current_report(study, lake)) is not None:
         out.print(f"report: {page}", highlight=False)
     err.print(f"{len(outcome.computed)} runs; {outcome.current} of {outcome.all} partitions are current")
+    for line in outcome.pending:
+        err.print(f"[bold]pending:[/] {plain(line)}; run again to collect, or leave it to the sensor collect_batches")
+    if outcome.waiting:
+        err.print(f"{outcome.waiting} partitions wait for pending batches")
     for name, problem in outcome.failed.items():
         err.print(f"[bold red]failed:[/] {plain(name)}: {plain(problem)}", highlight=False)
     if outcome.blocked:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 import dagster as dg
+import polars as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
@@ -24,6 +25,7 @@ from dagster_project.definitions import build_definitions
 from dagster_project.interrupts import Interrupts
 from dagster_project.launcher import alive
 from dagster_project.planning import Batch, Selection, State, next_batch, stages, state, survey
+from resources.agents.service.batches import open_batches, told
 from resources.lake import Lake
 from resources.progress import in_terminal
 from resources.provenance import Key, Ledger, Recipe, partition_name
@@ -41,6 +43,10 @@ class Outcome:
     computed: list[Batch] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
+    """Batches that services have not answered yet, in words."""
+    waiting: int = 0
+    """Partitions that wait for those."""
     current: int = 0
     all: int = 0
 
@@ -87,6 +93,7 @@ def bring_up_to_date(
         with bars_on(console) as bars:
             task = bars.add_task("looking for what is new", total=None)
             _run_stages(study, lake, selection, launcher, outcome, bars, task)
+    outcome.pending = told(open_batches(lake).filter(pl.col("model").is_in(study.model_names)))
     states = [s for _, _, s in survey(study, lake, selection)]
     outcome.current, outcome.all = states.count(State.CURRENT), len(states)
     return outcome
@@ -141,10 +148,22 @@ def _run_partition(
         else:
             outcome.computed.append(batch)
         remaining = [r for r in remaining if r not in batch.recipes]
+        if _waits(key, ledger.lake) and any(r.may_wait for r in batch.recipes):
+            # what is computed from its judgments would be computed from a part of them
+            outcome.waiting += len(remaining)
+            remaining = []
     for recipe in remaining:
         if state(recipe, key, study, ledger) is State.BLOCKED:
-            outcome.blocked.append(Batch((recipe,), key).name)
+            if _waits(key, ledger.lake):
+                outcome.waiting += 1
+            else:
+                outcome.blocked.append(Batch((recipe,), key).name)
     return ledger
+
+
+def _waits(key: Key, lake: Lake) -> bool:
+    """Whether batches of the partition's model are pending."""
+    return "model" in key and key["model"] in set(open_batches(lake)["model"])
 
 
 def _describe(stage: list[Recipe], key: Key) -> str:

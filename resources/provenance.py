@@ -55,6 +55,8 @@ class Recipe:
     media : callable
         ``(study, key)`` to True where the clips' files matter; else only which clips there are, their items and
         canonical clips.
+    may_wait : bool
+        True where a run may end well and without a result, since others have not delivered yet.
     applies : callable
         False for a study that lacks the section that this needs: what is absent is not built.
     """
@@ -67,6 +69,7 @@ class Recipe:
     uses: Callable[[Study, Key], tuple[str, ...]] | None = None
     models: Callable[[Study], set[str]] | None = None
     media: Callable[[Study, Key], bool] = lambda study, key: False
+    may_wait: bool = False
     applies: Callable[[Study], bool] = lambda study: True
 
     @property
@@ -131,13 +134,13 @@ class Ledger:
     """The newest computation of every partition, as the table ``materializations`` tells it."""
 
     def __init__(self, lake: Lake) -> None:
-        self._lake = lake
+        self.lake = lake
         delta = lake.open("materializations")
         self._newest = {} if delta is None else _newest(lake, str(delta.metadata().id), delta.version())
 
     def read_again(self) -> Ledger:
         """The ledger as it is now."""
-        return Ledger(self._lake)
+        return Ledger(self.lake)
 
     def fingerprint(self, table: str, key: Key) -> str | None:
         """Fingerprint of the newest computation of a partition, or None where there is none."""
@@ -157,7 +160,7 @@ class Ledger:
     @cached_property
     def _clips(self) -> str:
         """Which clips there are, whatever is known of their files."""
-        clips = self._lake.read("videos").select("video_id", "item", "duplicate_of", left=pl.col("status") == "left")
+        clips = self.lake.read("videos").select("video_id", "item", "duplicate_of", left=pl.col("status") == "left")
         return hashlib.blake2b(clips.write_json().encode(), digest_size=16).hexdigest()
 
     def row(self, table: str, key: Key) -> Mapping[str, object] | None:

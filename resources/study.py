@@ -194,6 +194,10 @@ class ServiceModel(ModelSettings):
     """Tokens that one answer may have, thinking included."""
     max_usd: float | None = Field(None, gt=0)
     """What the model may cost in all; a run stops where the next question could exceed it."""
+    mode: Literal["realtime", "batch"] = "realtime"
+    """In a batch questions are sent at once and answered within a day, for half the price."""
+    batch_size: int | None = Field(None, ge=1)
+    """Questions in one batch at most, where the account may not have more under way; else what the provider takes."""
 
 
 class OpenAIModel(ServiceModel):
@@ -212,6 +216,8 @@ class OpenAIModel(ServiceModel):
 
     @model_validator(mode="after")
     def _decisions(self) -> OpenAIModel:
+        if self.api == "decisions" and self.mode == "batch":
+            raise ValueError("`api: decisions` is answered in real time only")
         unused = sorted({"effort", "logprobs", "max_tokens", "temperature"} & self.model_fields_set)
         if self.api == "decisions" and unused:
             raise ValueError(f"`api: decisions` takes no {', '.join(unused)}")

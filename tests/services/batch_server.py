@@ -217,6 +217,8 @@ class Batches:
     def _page(self, request: Request, cursor: str) -> tuple[list[Batch], bool]:
         asked = {name: values[0] for name, values in parse_qs(urlsplit(request.path).query).items()}
         newest = list(reversed(self.all.values()))
+        for batch in newest:
+            batch.looked_at += 1
         if cursor in asked:
             newest = newest[[b.id for b in newest].index(asked[cursor]) + 1 :]
         limit = int(asked.get("limit", 20))

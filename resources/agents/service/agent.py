@@ -43,7 +43,7 @@ Settings = OpenAIModel | AnthropicModel
 
 _NO_RULE = {
     *("name", "train", "control", "profile", "max_usd", "logprobs"),
-    *("frames", "layout", "media_uuids"),
+    *("frames", "layout", "media_uuids", "mode", "batch_size"),
 }
 """Settings that are no part of how a question is worded and answered."""
 
@@ -79,16 +79,16 @@ class ServiceAgent:
         patience: Patience | None = None,
     ) -> None:
         self.settings, self.profile = settings, study.profiles[settings.profile]
-        self._patience = patience or Patience()
+        self.patience = patience or Patience()
         self.listed: Price | None = read_prices(study).of(settings.model)
-        self.price: Rate | None = self.listed and self.listed.rate("realtime", getattr(settings, "api", ""))
+        self.price: Rate | None = self.listed and self.listed.rate(settings.mode, getattr(settings, "api", ""))
         if settings.max_usd is not None and self.price is None:
             raise AgentError(
                 f"has max_usd, but the price of {settings.model!r} is not known",
                 where=f"model {settings.name}",
                 remedy="Write it into a file and name that as `prices:` in the study file.",
             )
-        self._spent = spent_usd
+        self.spent_usd = spent_usd
         # everything that the answer depends on besides the stimuli; where it is asked is not part of it, and how frames
         # are chosen and laid out is part of the version of the stimuli
         rule = settings.model_dump(exclude=_NO_RULE)
@@ -133,7 +133,7 @@ class ServiceAgent:
         KeyboardInterrupt
             SIGINT came; after SIGTERM what the process does then. All that was in flight was handed over.
         """
-        work = _Work(self._connect(), self._run, questions, self)
+        work = _Work(self.connect(), self._run, questions, self)
         with _signals(work.stop) as received:
             try:
                 for events in work.chunks():
@@ -169,7 +169,8 @@ class ServiceAgent:
             )
         return key
 
-    def _connect(self) -> Callable[[], Wire]:
+    def connect(self) -> Callable[[], Wire]:
+        """What opens a wire to the service, in the thread that uses it."""
         settings, profile = self.settings, self.profile
         if isinstance(settings, OpenAIModel):
             from resources.agents.service.decisions import DecisionsWire
@@ -183,8 +184,8 @@ class ServiceAgent:
 
     def _run(self, wire: Wire, emit: Callable[[Event], None]) -> Run:
         limits = (self.profile.max_in_flight, self.profile.requests_per_minute)
-        budget = (self._spent, self.settings.max_usd, self.settings.max_tokens)
-        return Run(wire, limits, emit, self.price, budget, self._patience)
+        budget = (self.spent_usd, self.settings.max_usd, self.settings.max_tokens)
+        return Run(wire, limits, emit, self.price, budget, self.patience)
 
 
 def _shown(settings: Settings, stimuli: Stimuli, study: Study, render: Render) -> rows.Shown:

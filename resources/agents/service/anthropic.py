@@ -42,7 +42,7 @@ class AnthropicWire(Wire):
         import anthropic
 
         super().__init__(profile, key)
-        self._settings = settings
+        self.settings = settings
 
         def client(http: httpx2.AsyncClient, timeout: httpx2.Timeout) -> anthropic.AsyncAnthropic:
             return anthropic.AsyncAnthropic(
@@ -56,19 +56,19 @@ class AnthropicWire(Wire):
                 http_client=http,
             )
 
-        self._clients = Clients(client, profile)
+        self.clients = Clients(client, profile)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._clients.close()
+        await self.clients.close()
 
     async def _send(self, questions: Sequence[Question]) -> httpx2.Response:
         (question,) = questions
-        return await self._clients.post("/v1/messages", self.request(question), question.key)
+        return await self.clients.post("/v1/messages", self.request(question), question.key)
 
     def request(self, question: Question) -> dict[str, Any]:
         """Body of the request that puts one question."""
-        settings = self._settings
+        settings = self.settings
         output: dict[str, Any] = {"format": {"type": "json_schema", "schema": SCHEMA}}
         if settings.effort is not None:
             output["effort"] = settings.effort

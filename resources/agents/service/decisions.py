@@ -35,13 +35,13 @@ class DecisionsWire(OpenAIWire):
 
     async def _send(self, questions: Sequence[Question]) -> httpx2.Response:
         body = {
-            "model": self._settings.model,
+            "model": self.settings.model,
             "input": DECISIONS_INPUT,
             "questions": [
                 {"type": "choice", "name": q.key, "instructions": q.text, "choices": _CHOICES} for q in questions
             ],
         }
-        return await self._clients.post("/decisions", body, questions[0].key)
+        return await self.clients.post("/decisions", body, questions[0].key)
 
     def _read_all(self, body: dict[str, Any], text: str, questions: Sequence[Question]) -> list[Reply] | None:
         answers = at(body, "answers")

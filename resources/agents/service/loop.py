@@ -305,18 +305,13 @@ class Run:
     def _worst(self, questions: Sequence[Question]) -> float:
         if self._price is None or self._most_usd is None:
             return 0.0
-        # no tokenizer makes more tokens of a text than it has bytes
-        most = (question.bytes + _MEDIA_MARGIN * question.media_tokens for question in questions)
-        return self._price.at_most(most, self._max_tokens)
+        return self._price.at_most((question.tokens_at_most for question in questions), self._max_tokens)
 
     def _cost(self, reply: Reply) -> float | None:
         if self._price is None or reply.tokens_in is None or reply.tokens_out is None:
             return None
         return self._price.usd(reply.tokens_in, reply.tokens_out)
 
-
-_MEDIA_MARGIN = 3
-"""Services differ in what they make of a picture; none known to us makes three times what the rule of thumb says."""
 
 _FATAL_REMEDY = "Check the profile's base_url, the key and the model's name; nothing was written off."
 _BARREN = (

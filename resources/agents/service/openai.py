@@ -48,7 +48,7 @@ class OpenAIWire(Wire):
         import openai
 
         super().__init__(profile, key)
-        self._settings = settings
+        self.settings = settings
         self._sent: set[str] = set()
         """Names of media that the server was sent."""
 
@@ -56,35 +56,35 @@ class OpenAIWire(Wire):
             base_url = profile.base_url or BASE_URL
             return openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=timeout, http_client=http)
 
-        self._clients = Clients(client, profile)
+        self.clients = Clients(client, profile)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._clients.close()
+        await self.clients.close()
 
     async def _send(self, questions: Sequence[Question]) -> httpx2.Response:
         (question,) = questions
         names = {medium.sha256 for _, media in question.clips for medium in media}
         named_only = frozenset(names & self._sent)
         try:
-            response = await self._clients.post(*self.request(question, named_only), question.key)
+            response = await self.clients.post(*self.request(question, named_only), question.key)
         except self._failure as error:
             if not (named_only and _may_have_forgotten(error)):
                 raise
             self._sent -= names
-            response = await self._clients.post(*self.request(question), question.key)
-        if self._settings.media_uuids:
+            response = await self.clients.post(*self.request(question), question.key)
+        if self.settings.media_uuids:
             self._sent |= names
         return response
 
     def request(self, question: Question, named_only: frozenset[str] = frozenset()) -> tuple[str, dict[str, Any]]:
         """Path and body of the request that puts one question; media ``named_only`` go without their data."""
-        if self._settings.api == "chat":
+        if self.settings.api == "chat":
             return "/chat/completions", self._chat(question, named_only)
         return "/responses", self._response(question)
 
     def _chat(self, question: Question, named_only: frozenset[str]) -> dict[str, Any]:
-        settings = self._settings
+        settings = self.settings
         request: dict[str, Any] = {
             "model": settings.model,
             "messages": [
@@ -104,7 +104,7 @@ class OpenAIWire(Wire):
         return request | self._temperature()
 
     def _response(self, question: Question) -> dict[str, Any]:
-        settings = self._settings
+        settings = self.settings
         request: dict[str, Any] = {
             "model": settings.model,
             "instructions": MEDIA_SYSTEM if question.clips else SYSTEM,
@@ -130,17 +130,17 @@ class OpenAIWire(Wire):
     def _part(self, medium: Medium, named_only: bool) -> dict[str, Any]:
         kind = f"{medium.kind}_url"
         detail = {"detail": DETAIL} if medium.kind == "image" else {}
-        if not self._settings.media_uuids:
+        if not self.settings.media_uuids:
             return {"type": kind, kind: {"url": _data_url(medium), **detail}}
         # the name is a hash of the content, so that a server that goes by the name alone cannot show something else
         data = None if named_only else {"url": _data_url(medium), **detail}
         return {"type": kind, kind: data, "uuid": medium.sha256}
 
     def _temperature(self) -> dict[str, float]:
-        return {} if self._settings.temperature is None else {"temperature": self._settings.temperature}
+        return {} if self.settings.temperature is None else {"temperature": self.settings.temperature}
 
     def _read(self, body: dict[str, Any]) -> Reply | None:
-        return _read_chat(body) if self._settings.api == "chat" else _read_response(body)
+        return _read_chat(body) if self.settings.api == "chat" else _read_response(body)
 
 
 def _response_input(question: Question) -> str | list[dict[str, Any]]:

@@ -21,7 +21,7 @@ _AT_ONCE = 2048
 
 Shown = ShownCaptions | ShownMedia
 
-_KEY = ("triplet_id", "a", "b", "c", "presented", "repeat", "prompt_version", "stimulus_version", "model")
+KEY = ("triplet_id", "a", "b", "c", "presented", "repeat", "prompt_version", "stimulus_version", "model")
 
 
 def requests(questions: pl.DataFrame, model: str, prompt_version: str, shown: Shown) -> Iterator[Question]:
@@ -47,7 +47,7 @@ def requests(questions: pl.DataFrame, model: str, prompt_version: str, shown: Sh
         rows = chunk.with_columns(model=pl.lit(model), prompt_version=pl.lit(prompt_version))
         for row in rows.with_columns(request_keys(rows)).iter_rows(named=True):
             text, clips = shown.question(row)
-            yield Question(row["request_key"], {name: row[name] for name in _KEY}, text, row["attempted"], clips)
+            yield Question(row["request_key"], {name: row[name] for name in KEY}, text, row["attempted"], clips)
 
 
 def answers(events: Iterable[Event], model_asked: str, shown: Shown) -> Answers:

@@ -34,6 +34,9 @@ CONNECT_S = 10.0
 POOL = 16
 """Connections that one client keeps."""
 
+_MEDIA_MARGIN = 3
+"""Services differ in what they make of a picture; none known to us makes three times what the rule of thumb says."""
+
 LONGEST_WAIT_S = 366 * 86400.0
 """Longer waits are taken for this: they come from a broken header, and dates end somewhere."""
 
@@ -83,6 +86,11 @@ class Question:
         """Tokens that its media make, by rule of thumb."""
         return sum(medium.tokens for _, media in self.clips for medium in media)
 
+    @property
+    def tokens_at_most(self) -> int:
+        """Upper bound of its tokens: no tokenizer makes more of a text than it has bytes."""
+        return self.bytes + _MEDIA_MARGIN * self.media_tokens
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -97,7 +105,8 @@ class Reply:
     model: str | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
-    latency_s: float = 0.0
+    latency_s: float | None = 0.0
+    """None where it says nothing: in a batch."""
     wait_s: float | None = None
     """How long the service asks us to wait."""
 
@@ -146,7 +155,7 @@ class Wire(ABC):
         except self._failure as error:
             replies = [self._of_error(error)] * len(questions)
         latency = time.perf_counter() - started
-        return [replace(reply, raw=self._kept(reply.raw), latency_s=latency) for reply in replies]
+        return [replace(reply, raw=self.kept(reply.raw), latency_s=latency) for reply in replies]
 
     def _of_text(self, text: str, questions: Sequence[Question]) -> list[Reply]:
         body = json_object(text)
@@ -158,16 +167,27 @@ class Wire(ABC):
         reply = self._read(body)
         return None if reply is None else [replace(reply, raw=text)]
 
+    def of_line(self, status: int, body: Any) -> Reply:
+        """The reply that one line of a batch's results holds; ``status`` as in real time, 0 where nothing answered."""
+        reply = self._read(body) if status == 200 and isinstance(body, dict) else None
+        if reply is None:
+            kind = Kind.SERVICE if status in (0, 200) else kind_of(status, json.dumps(body))
+            # a batch has been taken: that one line was not allowed is no word on the others
+            kind = Kind.SERVICE if kind is Kind.FATAL else kind
+            reply = Reply(kind, "invalid" if status == 200 else "error")
+        raw = "" if reply.kind is Kind.ACCEPTED else self.kept(f"HTTP {status} {json.dumps(body)}")
+        return replace(reply, raw=raw, latency_s=None)
+
     def _of_error(self, error: Exception) -> Reply:
         response: httpx2.Response | None = getattr(error, "response", None)
         if response is None:
             return Reply(Kind.SERVICE, "error", f"{type(error).__name__}: {error}")
         raw = f"HTTP {response.status_code} {response.text}"
-        kind = _kind(response.status_code, response.text)
+        kind = kind_of(response.status_code, response.text)
         reason = "filtered" if kind is Kind.REJECTED and "content_filter" in raw else "error"
         return Reply(kind, reason, raw, wait_s=retry_after(response.headers.get))
 
-    def _kept(self, raw: str) -> str:
+    def kept(self, raw: str) -> str:
         """At most :data:`RAW_BYTES` of an answer, without the key should the server have sent it back."""
         return raw.replace(self._key, "[key]").encode()[:RAW_BYTES].decode(errors="ignore")
 
@@ -205,8 +225,8 @@ class Clients:
         sdk, self._request, self._url = make(self._clients[0], timeout), httpx2.Request, httpx2.URL
         headers = {**sdk.default_headers, **sdk.auth_headers}
         # what the SDK leaves out is no text
-        self._headers = httpx2.Headers({name: value for name, value in headers.items() if isinstance(value, str)})
-        self._base = str(sdk.base_url).rstrip("/")
+        self.headers = httpx2.Headers({name: value for name, value in headers.items() if isinstance(value, str)})
+        self.base = str(sdk.base_url).rstrip("/")
         self._urls: dict[str, httpx2.URL] = {}
 
     async def post(self, path: str, body: dict[str, Any], request_key: str) -> httpx2.Response:
@@ -218,8 +238,8 @@ class Clients:
             Nothing came back, or a status other than 2xx.
         """
         if path not in self._urls:
-            self._urls[path] = self._url(self._base + path)
-        headers = self._headers.copy()
+            self._urls[path] = self._url(self.base + path)
+        headers = self.headers.copy()
         headers["X-Client-Request-Id"] = request_key
         request = self._request("POST", self._urls[path], headers=headers, content=json.dumps(body).encode())
         response = await next(self._turns).send(request)
@@ -231,7 +251,8 @@ class Clients:
             await client.aclose()
 
 
-def _kind(status: int, text: str) -> Kind:
+def kind_of(status: int, text: str) -> Kind:
+    """What a status other than 200 means."""
     if status in _FATAL or status < 400 or (status == 429 and "insufficient_quota" in text):
         # below 400 stands a redirect: following it would hand question and key to someone else
         return Kind.FATAL
