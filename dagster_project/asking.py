@@ -13,7 +13,7 @@ from affectlake.errors import AgentError, LakeError
 from affectlake.prompts import LABELS
 from assets._judging import agent_of, asked, unanswered
 from resources.agents.service.agent import ServiceAgent
-from resources.agents.service.estimate import Estimate, estimate
+from resources.agents.service.estimate import BATCH_HOURS, Estimate, estimate
 from resources.lake import Lake
 from resources.study import Study
 
@@ -37,19 +37,26 @@ def cost(study: Study, lake: Lake, model: str) -> Estimate:
     return estimate(agent, unanswered(questions, model, lake), *earlier)
 
 
-def cost_table(found: Estimate) -> pl.DataFrame:
-    """An estimate in words, one line a fact."""
+def cost_table(found: Estimate, pending: int = 0) -> pl.DataFrame:
+    """An estimate in words, one line a fact; ``pending`` questions are in batches already."""
     basis = f"as in {found.counted:,} earlier answers" if found.counted else "estimated from the questions' length"
-    unknown = "unknown: write it into `prices:`"
     lines = {
         "questions to ask": f"{found.questions:,}",
+        "questions in pending batches": f"{pending:,}",
         f"tokens in, {basis}": f"{found.tokens_in:,}",
         f"tokens out, {basis}": f"{found.tokens_out:,}",
-        "price in US dollars": unknown if found.usd is None else f"{found.usd:,.4f}",
-        "at most, with max_tokens": unknown if found.usd_at_most is None else f"{found.usd_at_most:,.4f}",
+        "price in US dollars, in real time": _usd(found.realtime.usd),
+        "  at most, with max_tokens": _usd(found.realtime.usd_at_most),
         "hours at the profile's limits": f"{found.hours:,.2f}",
+        "price in US dollars, in batches": _usd(found.batch.usd) if found.batch else "not to be had",
+        "  at most, with max_tokens, in batches": _usd(found.batch.usd_at_most) if found.batch else "not to be had",
+        "hours in batches": f"{BATCH_HOURS} at most" if found.batch else "not to be had",
     }
     return pl.DataFrame({"what": list(lines), "value": list(lines.values())})
+
+
+def _usd(usd: float | None) -> str:
+    return "unknown: write it into `prices:`" if usd is None else f"{usd:,.4f}"
 
 
 def show(study: Study, lake: Lake, triplet: int) -> Iterator[str]:

@@ -213,13 +213,15 @@ def cost(
     from dagster_project import asking
     from dagster_project.planning import Selection
     from dagster_project.runner import bring_up_to_date
+    from resources.agents.service.batches import pending
 
     study, lake = open_study()
     study.model(model)
     outcome = bring_up_to_date(study, lake, Selection(frozenset({"captions", "triplets"})), err)
     for name, problem in outcome.failed.items():
         raise LakeError(f"the questions cannot be planned: {problem}", where=name)
-    print_rows(asking.cost_table(asking.cost(study, lake, model)), format)
+    sent = pending(lake, model).collect().height
+    print_rows(asking.cost_table(asking.cost(study, lake, model), sent), format)
 
 
 @judgments_app.command("show")

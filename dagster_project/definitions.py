@@ -10,6 +10,7 @@ import dagster as dg
 import studies
 from assets import build_assets
 from dagster_project.automation import condition
+from dagster_project.batches import build_batch_sensors
 from dagster_project.checks import staleness
 from dagster_project.jobs import asset_jobs, maintain
 from dagster_project.schedules import build_schedules
@@ -34,7 +35,7 @@ def build_definitions(study: Study, root: str = "", without_pools: frozenset[str
         jobs=[*jobs, maintain],
         schedules=build_schedules(study, root),
         asset_checks=[staleness(study, root)],
-        sensors=build_sensors(study, jobs, root),
+        sensors=[*build_sensors(study, jobs, root), *build_batch_sensors(study, root)],
         resources={
             "lake": lake,
             "io_manager": LakeIOManager(lake_resource=lake),

@@ -187,6 +187,9 @@ def test_cost_is_told_before_a_single_call_and_a_question_can_be_looked_at(tmp_p
     assert code == 0, text
     assert f"questions to ask,{100 + N_QUESTIONS}" in text
     assert "estimated from the questions' length" in text
+    price = {name.strip(): value for name, _, value in (line.rpartition(",") for line in text.splitlines())}
+    once = float(price['"price in US dollars, in real time"'])
+    assert float(price['"price in US dollars, in batches"']) == pytest.approx(once / 2, abs=1e-4)
     assert service.seen == []
     service.faults = {"prose": 0.3}
     here.judge()

@@ -21,7 +21,7 @@ QUESTIONS = 400
 BYTES = 1_000_000
 """Bytes of questions in one request: no more tokens than that, and the model reads 1,050,000."""
 
-_CHOICES = [{"value": label} for label in LABELS]
+CHOICES = [{"value": label} for label in LABELS]
 
 
 class DecisionsWire(OpenAIWire):
@@ -38,7 +38,7 @@ class DecisionsWire(OpenAIWire):
             "model": self.settings.model,
             "input": DECISIONS_INPUT,
             "questions": [
-                {"type": "choice", "name": q.key, "instructions": q.text, "choices": _CHOICES} for q in questions
+                {"type": "choice", "name": q.key, "instructions": q.text, "choices": CHOICES} for q in questions
             ],
         }
         return await self.clients.post("/decisions", body, questions[0].key)

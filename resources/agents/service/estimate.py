@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from affectlake.prompts import SCHEMA, SYSTEM
+from affectlake.prompts import DECISIONS_INPUT, SCHEMA, SYSTEM
 from resources.agents.service.agent import ServiceAgent
+from resources.agents.service.decisions import CHOICES, QUESTIONS
+from resources.agents.service.prices import Rate
+from resources.study import OpenAIModel
 
 BYTES_PER_TOKEN = 4
 """Rule of thumb for English, used only until the service has counted its own tokens."""
@@ -20,6 +23,19 @@ ANSWER_TOKENS = 8
 _SAMPLE = 1000
 
 
+BATCH_HOURS = 24
+"""Within which a batch ends; all are under way at once, and what has to be asked again goes into the next."""
+
+
+@dataclass(frozen=True)
+class Money:
+    """US dollars, None where the price of the model is not known."""
+
+    usd: float | None
+    usd_at_most: float | None
+    """If every answer were as long as ``max_tokens`` allows."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What is still to be asked of one model."""
@@ -27,12 +43,11 @@ class Estimate:
     questions: int
     tokens_in: int
     tokens_out: int
-    usd: float | None
-    """None where the price of the model is not known."""
-    usd_at_most: float | None
-    """If every answer were as long as ``max_tokens`` allows."""
+    realtime: Money
     hours: float
-    """At the profile's limits."""
+    """In real time, at the profile's limits."""
+    batch: Money | None
+    """None where the interface knows no batches."""
     counted: int
     """Answers whose tokens the service has counted; 0 where tokens are a rule of thumb."""
 
@@ -61,18 +76,28 @@ def estimate(agent: ServiceAgent, questions: pl.DataFrame, judgments: pl.DataFra
         each_in, each_out = (spent[name].item() / counted for name in ("tokens_in", "tokens_out"))
     else:
         each_in, each_out = _tokens(agent, questions), float(ANSWER_TOKENS)
-    price, settings, profile = agent.price, agent.settings, agent.profile
+    settings, profile = agent.settings, agent.profile
+    api = settings.api if isinstance(settings, OpenAIModel) else ""
+    each = QUESTIONS if api == "decisions" else 1
     latency = judgments["latency_s"].mean() if judgments.height else None
-    minutes = [n / profile.requests_per_minute]
+    minutes = [n / each / profile.requests_per_minute]
     if isinstance(latency, float):
-        minutes.append(n * latency / profile.max_in_flight / 60)
+        minutes.append(n / each * latency / profile.max_in_flight / 60)
+
+    def money(rate: Rate | None) -> Money:
+        if rate is None:
+            return Money(None, None)
+        longest = n * max(each_out, settings.max_tokens)
+        return Money(rate.usd(n * each_in, n * each_out), rate.usd(n * each_in, longest))
+
+    listed = agent.listed
     return Estimate(
         questions=n,
         tokens_in=round(n * each_in),
         tokens_out=round(n * each_out),
-        usd=price.usd(n * each_in, n * each_out) if price else None,
-        usd_at_most=price.usd(n * each_in, n * max(each_out, settings.max_tokens)) if price else None,
+        realtime=money(listed and listed.rate("realtime", api)),
         hours=max(minutes) / 60,
+        batch=None if api == "decisions" else money(listed and listed.rate("batch", api)),
         counted=counted,
     )
 
@@ -85,5 +110,8 @@ def _tokens(agent: ServiceAgent, questions: pl.DataFrame) -> float:
     items = np.unique(sample.select("a", "b", "c").to_numpy())
     agent.shown.prepare(items, lambda done, total: None)
     made = list(agent.requests([sample]))
-    words = len(SYSTEM) + len(json.dumps(SCHEMA)) + sum(question.bytes for question in made) / len(made)
+    around = len(SYSTEM) + len(json.dumps(SCHEMA))
+    if isinstance(agent.settings, OpenAIModel) and agent.settings.api == "decisions":
+        around = len(DECISIONS_INPUT) // QUESTIONS + len(json.dumps(CHOICES))
+    words = around + sum(question.bytes for question in made) / len(made)
     return words / BYTES_PER_TOKEN + sum(question.media_tokens for question in made) / len(made)
