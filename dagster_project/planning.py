@@ -8,6 +8,7 @@ from enum import StrEnum
 from itertools import groupby
 
 from assets.recipes import RECIPES
+from resources.agents.service.batches import open_batches
 from resources.lake import Lake
 from resources.provenance import Key, Ledger, Recipe, fingerprint, keys, partition_name
 from resources.study import Study
@@ -162,6 +163,7 @@ def due(study: Study, lake: Lake, failed: Collection[tuple[str, str]] = ()) -> l
         does not hold up the comparison of all others.
     """
     ledger = Ledger(lake)
+    sent = set(open_batches(lake)["model"])
     pending: set[tuple[str, str]] = set()
     found = []
     for recipe in Selection().recipes(study):
@@ -172,6 +174,8 @@ def due(study: Study, lake: Lake, failed: Collection[tuple[str, str]] = ()) -> l
             expected = behind and (recipe.name, partition_name(key)) not in failed
             if waits or expected:
                 pending |= {(t, partition_name(key)) for t in recipe.outputs}
+            # answers to batches are collected by a sensor of their own
+            waits = waits or (recipe.may_wait and key.get("model") in sent)
             wanted = fingerprint(recipe, key, study, ledger) if behind and not waits else None
             if wanted is not None:
                 found.append(Due(recipe, key, wanted))
