@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from affectlake.errors import BudgetError
+from assets._checks import specs
 from assets._judging import Tally
 from assets._work import Work
 from resources.agents.service.agent import ServiceAgent
@@ -65,11 +66,21 @@ def pending(work: Work) -> pl.DataFrame:
     return open_batches(work.lake).filter(pl.col("model") == work.model)
 
 
-def observation(work: Work, batches: pl.DataFrame, metadata: dict[str, Any]) -> dg.AssetObservation:
-    """What the user interface shows while batches are pending: there are no judgments to build on yet."""
+def waiting(
+    work: Work, batches: pl.DataFrame, metadata: dict[str, Any]
+) -> Iterator[dg.AssetObservation | dg.AssetCheckResult]:
+    """What the user interface shows while batches are pending: there are no judgments to build on or to check yet."""
     for line in told(batches):
         work.context.log.info(line)
-    return dg.AssetObservation(
+    for spec in specs(work.recipe):
+        yield dg.AssetCheckResult(
+            passed=False,
+            severity=dg.AssetCheckSeverity.WARN,
+            asset_key=spec.asset_key,
+            check_name=spec.name,
+            description="not looked at: batches are pending",
+        )
+    yield dg.AssetObservation(
         "judgments",
         partition=work.model,
         description="; ".join(told(batches)),

@@ -34,7 +34,7 @@ def judgments(
     ratings: pl.LazyFrame,
     frames: pl.LazyFrame,
     triplets: pl.LazyFrame,
-) -> Iterator[dg.MaterializeResult[Any] | dg.AssetObservation]:
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetObservation | dg.AssetCheckResult]:
     """Put the missing questions to one model."""
     work = Work(context, JUDGMENTS, lake)
     model = work.study.model(work.model)
@@ -46,8 +46,8 @@ def judgments(
             counts = {"asked": 0}
         else:
             counts = _ask(work, triplets, progress, left_out)
-            if (waiting := batches.pending(work)).height:
-                yield batches.observation(work, waiting, counts)
+            if (open_ := batches.pending(work)).height:
+                yield from batches.waiting(work, open_, counts)
                 return
     yield work.appended("judgments", counts, exclusions=left_out)
     yield work.appended("attempts")
