@@ -83,7 +83,7 @@ class OpenAILabels(OpenAIWire):
         """Path and body of the request: a judge's, with other words and another schema."""
         path, body = super().request(question, named_only)
         answer = {"name": "label", "strict": True, "schema": SCHEMA}
-        if self._settings.api == "chat":
+        if self.settings.api == "chat":
             body["messages"][0]["content"] = SYSTEM
             body["response_format"] = {"type": "json_schema", "json_schema": answer}
         else:
@@ -91,7 +91,7 @@ class OpenAILabels(OpenAIWire):
         return path, body
 
     def _read(self, body: dict[str, Any]) -> Reply | None:
-        if self._settings.api == "chat":
+        if self.settings.api == "chat":
             return _labelled(super()._read(body), text_at(body, "choices", 0, "message", "content"))
         parts = [p for item in at(body, "output") or [] if at(item, "type") == "message" for p in at(item, "content")]
         return _labelled(super()._read(body), "".join(text_at(p, "text") or "" for p in parts))
