@@ -1,9 +1,9 @@
 """Ray as the engine for partitions: each Dagster run is one Ray task, on whatever machine of the cluster has room.
 
 The command that was typed plans, as without Ray; what it would compute in its own process becomes a task. Ray starts a
-task again when its worker or its machine is lost, and hands out graphics cards by number. dagster-ray 0.4 was tried:
-it submits each step as a Ray *job*, which starts a new interpreter for each, needs Ray's dashboard (20 more packages),
-fails the step when the job's machine is lost, and asks for the same resources whether there are cards or not.
+task again when its worker or its machine is lost, and hands out graphics cards by number. dagster-ray 0.4 was read,
+not run: its source submits each step as a Ray *job*, which starts a new interpreter for each, needs Ray's dashboard (20
+more packages), fails the step when the job's machine is lost, and asks for cards whether there are any or not.
 """
 
 from __future__ import annotations
