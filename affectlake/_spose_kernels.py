@@ -24,8 +24,11 @@ from numba import njit
 # Reassociation lets the compiler vectorise the dot products; NaN and infinity keep their meaning, so that a diverged
 # fit is seen and not silently turned into numbers.
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
-_OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": _FAST}
-_compiled: Any = njit(**_OPTIONS)
+_OPTIONS: Any = {"nogil": True, "error_model": "numpy", "fastmath": _FAST}
+_compiled: Any = njit(cache=True, **_OPTIONS)
+# Inlined by force: left to itself, the compiler decides otherwise where it finds helpers in the cache than where it has
+# just compiled them, and the same seed would give other last bits in the first process than in all later ones.
+_helper: Any = njit(forceinline=True, **_OPTIONS)
 
 BLOCK = 32
 """Columns of a block of weights: two cache lines an item."""
@@ -40,7 +43,7 @@ _LOWEST = np.float32(-87)
 _ROOT3, _LOG_ROOT3 = np.float32(np.sqrt(3)), np.float32(np.log(3) / 2)
 
 
-@_compiled
+@_helper
 def _exponential(x):
     """Return exp(x) for x <= 0: 2 ** n times a polynomial (Cephes, expf), in vectors as the C library's is not."""
     x = _LOWEST if x < _LOWEST else x
@@ -56,7 +59,7 @@ def _exponential(x):
     return (p * r * r + r + np.float32(1)) * power
 
 
-@_compiled
+@_helper
 def _logarithm(x):
     """Return log(x) for 1 <= x <= 3: log(root of 3) and twice the inverse hyperbolic tangent of what is left."""
     u = (x - _ROOT3) / (x + _ROOT3)
@@ -70,7 +73,7 @@ def _logarithm(x):
     return _LOG_ROOT3 + u * p
 
 
-@_compiled
+@_helper
 def _softmax(z, p, log_total, size):
     """Probabilities float32[3, size] of three logits each, and the logarithm of the sum of their exponentials."""
     for t in range(size):
@@ -82,7 +85,7 @@ def _softmax(z, p, log_total, size):
         log_total[t] = _logarithm(total) + top
 
 
-@_compiled
+@_helper
 def _similarities(W, triplets, lo, hi, z):
     """Similarity of each triplet's three pairs; pair k is the one opposite to column k."""
     for block in range(W.shape[0]):
@@ -102,7 +105,7 @@ def _similarities(W, triplets, lo, hi, z):
                 z[0, t - lo], z[1, t - lo], z[2, t - lo] = z0, z1, z2
 
 
-@_compiled
+@_helper
 def _coefficients(W, triplets, targets, counts, positions, intercepts, lo, hi, z, out, losses):
     """Derivative of each triplet's loss by its three similarities, into ``out``, and the losses."""
     _similarities(W, triplets, lo, hi, z)
@@ -122,7 +125,7 @@ def _coefficients(W, triplets, targets, counts, positions, intercepts, lo, hi, z
         out[2, t] = weight * (out[2, t] - q2)
 
 
-@_compiled
+@_helper
 def _hand_out(triplets, slots, coefficients, lo, hi, partners, pulls):
     """Write each pair's partner and coefficient where the item that it pulls will read them."""
     for t in range(lo, hi):
@@ -136,7 +139,7 @@ def _hand_out(triplets, slots, coefficients, lo, hi, partners, pulls):
         partners[at, 0], partners[at, 1], pulls[at, 0], pulls[at, 1] = a, b, of_b, of_a
 
 
-@_compiled
+@_helper
 def _block_gradient(W, partners, pulls, starts, result):
     """Sum every item's gradient in one block, float32[n, 32], over the places it stands in."""
     for i in range(W.shape[0]):
@@ -149,7 +152,7 @@ def _block_gradient(W, partners, pulls, starts, result):
                 row[k] += pull * first[k] + other * second[k]
 
 
-@_compiled
+@_helper
 def _adam(w, m, v, g, numbers):
     """One projected Adam step of flat weights; ``l1`` is the penalty per weight, already divided by the items."""
     scale, rate, l1, correction1, correction2, beta1, beta2 = numbers
@@ -164,7 +167,7 @@ def _adam(w, m, v, g, numbers):
         w[k] = zero if x < zero else x
 
 
-@_compiled
+@_helper
 def _published_adam(w, m, v, g, numbers):
     """One published Adam step: l1 by the weight's sign, 0.01 against negative weights, no projection."""
     scale, rate, l1, correction1, correction2, beta1, beta2 = numbers
@@ -178,7 +181,7 @@ def _published_adam(w, m, v, g, numbers):
         w[k] -= rate * (m[k] * correction1) / (math.sqrt(v[k] * correction2) + np.float32(1e-8))
 
 
-@_compiled
+@_helper
 def _numbers(scale, rate, l1, step, beta1, beta2):
     return (
         np.float32(scale),
@@ -191,7 +194,7 @@ def _numbers(scale, rate, l1, step, beta1, beta2):
     )
 
 
-@_compiled
+@_helper
 def _total(losses, size):
     """Sum in double precision, in order."""
     total = 0.0
@@ -200,7 +203,7 @@ def _total(losses, size):
     return total
 
 
-@_compiled
+@_helper
 def _move_intercepts(intercepts, state, first, positions, out, size, numbers):
     """Adam on the three position intercepts, kept at mean zero (a common shift changes no probability)."""
     scale, rate, _, c1, c2, beta1, beta2 = numbers

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -297,6 +298,20 @@ def test_gpu_finds_what_the_processor_finds(answers, fitted):
 def test_importing_spose_imports_no_torch_and_no_numba():
     code = "import sys, affectlake.spose; sys.exit(bool({'torch', 'numba', 'scipy', 'sklearn'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_process_that_compiles_the_kernels_finds_the_same_bits_as_all_later_ones(tmp_path):
+    code = (
+        "import numpy as np; from affectlake import spose; rng = np.random.default_rng(0);"
+        "answers = np.array([rng.permutation(30)[:3] for _ in range(2000)], np.int32);"
+        "print(spose.fit(answers, 30, dimensions=12, l1=0.01, seed=1).weights.tobytes().hex())"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    compiling, later = (
+        subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    assert compiling == later
 
 
 def test_the_published_things_embedding_scores_640():

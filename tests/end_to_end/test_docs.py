@@ -28,6 +28,8 @@ OF_THE_DEMO = [page for page in WITH_COMMANDS if "export AFFECTLAKE_STUDY" not i
 """Pages that speak of the demo; the others have studies of their own."""
 ELSEWHERE = {"automation.md", "running-at-scale.md"}
 """Pages with commands that need daemons, servers or clusters, which these tests do not start."""
+LONG = {"results.md", "your-study.md"}
+"""Pages whose commands take minutes."""
 BINARIES = Path(sys.executable).parent
 
 
@@ -60,7 +62,11 @@ def write_asked(folder: Path) -> None:
     (folder / "captions.csv").write_text("video_id,description\n" + texts)
 
 
-@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.long] if p.name in LONG else []) for p in WITH_COMMANDS],
+    ids=lambda page: page.name,
+)
 def test_every_command_of_a_page_runs(page: Path, desk: tuple[Path, dict[str, str]]) -> None:
     """A line that an earlier page on the demo has as well is run there."""
     folder, environment = desk
@@ -92,6 +98,8 @@ def test_every_study_file_is_valid_and_every_part_of_one_has_keys_that_there_are
 ) -> None:
     """A part may speak of models and files that only its page knows; a key that is not known is a mistake."""
     part = yaml.safe_load(block.text)
+    if isinstance(part, list):
+        part = {"models": part}
     whole: dict[str, Any] = yaml.safe_load(SMALL)
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(part if "name" in part else whole | part))

@@ -111,7 +111,8 @@ def strike(running: Stack, instance: dg.DagsterInstance, victim: str, rng: rando
     return True
 
 
-@pytest.mark.parametrize(("kills", "partitions"), [(3, 5), pytest.param(60, len(ALL), marks=pytest.mark.long)])
+@pytest.mark.parametrize(("kills", "partitions"), [(3, 5), (60, len(ALL))])
+@pytest.mark.long
 def test_a_backfill_survives_kills_and_ends_with_every_partition_whole(
     tmp_path: Path, kills: int, partitions: int
 ) -> None:

@@ -84,7 +84,7 @@ def serving_s3() -> Iterator[ObjectStore]:
         wait_for(port, process)
         yield _set_up(f"http://127.0.0.1:{port}")
     finally:
-        process.terminate()
+        process.kill()  # it has nothing to put in order, and an open connection would hold back its end
         process.wait(30)
 
 
