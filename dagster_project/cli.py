@@ -328,7 +328,7 @@ def _short(quality: pl.DataFrame) -> pl.DataFrame:
     """What fits a terminal."""
     import polars as pl
 
-    interval = pl.format("{} [{}, {}]", *(pl.col(f"accuracy{s}").round(3) for s in ("", "_low", "_high")))
+    interval = pl.format("{} [{}, {}]", *(_digits(f"accuracy{s}") for s in ("", "_low", "_high")))
     return quality.select(
         "model",
         "coverage",
@@ -342,6 +342,13 @@ def _short(quality: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _digits(column: str) -> pl.Expr:
+    """Numbers with three digits behind the point, which stand in line; no zero is negative."""
+    import polars as pl
+
+    return pl.col(column).map_elements(lambda value: f"{value:z.3f}", return_dtype=pl.String)
+
+
 def _by_region(scores: pl.DataFrame) -> pl.DataFrame:
     """Regions down, models across, best first on both sides."""
     import polars as pl
@@ -350,7 +357,7 @@ def _by_region(scores: pl.DataFrame) -> pl.DataFrame:
         scores.group_by("model").agg(pl.col("mean_r").mean()).sort("mean_r", descending=True, nulls_last=True)["model"]
     )
     regions = scores.group_by("roi").agg(pl.col("mean_r").max()).sort("mean_r", descending=True, nulls_last=True)["roi"]
-    cell = pl.format("{} ({}/{})", pl.col("mean_r").round(3), "n_significant", "n_subjects").fill_null("not scored")
+    cell = pl.format("{} ({}/{})", _digits("mean_r"), "n_significant", "n_subjects").fill_null("not scored")
     wide = scores.with_columns(cell=cell).pivot("model", index="roi", values="cell", aggregate_function="first")
     order = pl.DataFrame({"roi": regions})
     return order.join(wide, on="roi", how="left", maintain_order="left").select("roi", *best.to_list())

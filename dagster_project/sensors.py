@@ -4,6 +4,7 @@ The sensor of the automation conditions runs in the code server, since they ask 
 """
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -24,14 +25,17 @@ WATCH_S, RECONCILE_S = 60, 900
 
 def build_sensors(study: Study, jobs: Sequence[Any], root: str = "") -> list[dg.SensorDefinition]:
     """The sensors of a study; ``jobs`` are those of :func:`dagster_project.jobs.asset_jobs`."""
-    automation = dg.AutomationConditionSensorDefinition(
-        "automation",
-        target=dg.AssetSelection.all(),
-        use_user_code_server=True,
-        minimum_interval_seconds=30,
-        run_tags={"affectlake/started_by": "automation"},
-        description="Computes what is missing or stale, table by table, as far as it goes without anyone's help.",
-    )
+    with warnings.catch_warnings():
+        # that Dagster may change a parameter is for us to watch and nothing to tell at every command
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        automation = dg.AutomationConditionSensorDefinition(
+            "automation",
+            target=dg.AssetSelection.all(),
+            use_user_code_server=True,
+            minimum_interval_seconds=30,
+            run_tags={"affectlake/started_by": "automation"},
+            description="Computes what is missing or stale, table by table, as far as it goes without anyone's help.",
+        )
     return [automation, _reconcile(study, jobs, root), _manifest(study, root), _study_file(study)]
 
 
