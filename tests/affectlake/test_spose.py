@@ -300,11 +300,11 @@ def test_importing_spose_imports_no_torch_and_no_numba():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_process_that_compiles_the_kernels_finds_the_same_bits_as_all_later_ones(tmp_path):
+def test_the_process_that_compiles_the_kernels_finds_the_same_bits_as_all_later_ones(answers, tmp_path):
+    np.save(tmp_path / "answers.npy", answers)
     code = (
-        "import numpy as np; from affectlake import spose; rng = np.random.default_rng(0);"
-        "answers = np.array([rng.permutation(30)[:3] for _ in range(2000)], np.int32);"
-        "print(spose.fit(answers, 30, dimensions=12, l1=0.01, seed=1).weights.tobytes().hex())"
+        f"import numpy as np; from affectlake import spose; answers = np.load({str(tmp_path / 'answers.npy')!r});"
+        f"print(spose.fit(answers, {N}, dimensions=20, l1=0.02, seed=1).weights.tobytes().hex())"
     )
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     compiling, later = (
