@@ -38,7 +38,7 @@ def glass_brain(voxels: pl.DataFrame, scores: pl.DataFrame, column: str, title: 
     from affectlake import pictures
 
     figure = pictures.glass_brain(voxels, scores, column, title)
-    return {} if figure is None else {"glass_brain": shown(figure, "scores in a glass brain", dpi=90)}
+    return {} if figure is None else {"glass_brain": shown(figure, title, dpi=90)}
 
 
 def _draw(axes: Any, curve: pl.DataFrame) -> None:

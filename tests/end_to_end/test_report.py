@@ -393,5 +393,5 @@ def test_dagster_shows_a_picture_of_every_table_that_has_something_to_see(finish
     for table, partition in wanted.items():
         pictures = [v for v in metadata(finished, table, partition).values() if str(v).startswith("![")]
         assert pictures, table
-        assert all(re.fullmatch(r"!\[[\w ,.-]+\]\(data:image/png;base64,[\w+/=]+\)", p) for p in pictures), table
+        assert all(re.fullmatch(r"!\[[\w ,.()-]+\]\(data:image/png;base64,[\w+/=]+\)", p) for p in pictures), table
         assert all(len(p) < 100_000 for p in pictures), f"{table}: it lives in the event log"
