@@ -11,7 +11,7 @@ import polars as pl
 
 from affectlake.errors import AgentError, LakeError
 from affectlake.prompts import LABELS
-from assets._judging import agent_of, asked, unanswered
+from assets._judging import agent_of, asked, sentinels, unanswered
 from resources.agents.service.agent import ServiceAgent
 from resources.agents.service.estimate import BATCH_HOURS, Estimate, estimate
 from resources.lake import Lake
@@ -32,9 +32,13 @@ def cost(study: Study, lake: Lake, model: str) -> Estimate:
     agent = agent_of(settings, study, lake)
     if not isinstance(agent, ServiceAgent):
         raise AgentError("asks no service and costs nothing", where=f"model {model}")
-    questions = asked(agent, settings, lake.read("triplets"), study.triplets.seed)
+    triplets = lake.scan("triplets")
+    questions = unanswered(asked(agent, settings, triplets.collect(), study.triplets.seed), model, lake)
+    if questions.height:
+        again = sentinels(agent, settings, triplets, study, lake)
+        questions = pl.concat([questions, again.select(questions.columns)])
     earlier = (lake.scan(table, {"model": model}).collect() for table in ("judgments", "attempts"))
-    return estimate(agent, unanswered(questions, model, lake), *earlier)
+    return estimate(agent, questions, *earlier)
 
 
 def cost_table(found: Estimate, pending: int = 0) -> pl.DataFrame:
@@ -121,6 +125,7 @@ def _as_shown(agent: ServiceAgent, question: dict[str, Any], items: tuple[int, .
     row = dict(zip("abc", items, strict=True)) | question
     agent.shown.prepare(np.array(items, dtype=np.int32), lambda done, total: None)
     text, clips = agent.shown.question(row)
+    yield f"  | {agent.instruction}"
     for line, media in clips:
         yield f"  | {line}"
         yield from (f"  |   {medium}" for medium in media)

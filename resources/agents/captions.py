@@ -79,10 +79,15 @@ class ReadCaptions:
         # the high half of the hash scaled by each clip's own number of captions
         return self.first[rows] + below(counter_hash(0, rank(triplets)[:, None], triplets), self.count[rows])
 
-    def numbered(self, judgments: pl.DataFrame) -> pl.DataFrame:
-        """``judgments`` with the numbers of the captions that they were made from; null where all were shown."""
-        if self.use == "all" or judgments.is_empty():
-            return judgments
-        shown = self.shown(judgments.select("a", "b", "c").to_numpy())
+    def numbered(self, questions: pl.DataFrame) -> pl.DataFrame:
+        """``questions`` with the numbers of the captions that they show; null where all are shown."""
+        if self.use == "all":
+            return unnumbered(questions)
+        shown = self.shown(questions.select("a", "b", "c").to_numpy())
         numbers = self.table["caption"].to_numpy()[shown]
-        return judgments.with_columns(pl.Series(name, numbers[:, i], pl.Int32) for i, name in enumerate(NUMBERS))
+        return questions.with_columns(pl.Series(name, numbers[:, i], pl.Int32) for i, name in enumerate(NUMBERS))
+
+
+def unnumbered(questions: pl.DataFrame) -> pl.DataFrame:
+    """``questions`` that show no caption by itself."""
+    return questions.with_columns(pl.lit(None, pl.Int32).alias(name) for name in NUMBERS)

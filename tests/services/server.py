@@ -184,6 +184,8 @@ class Service:
             return None
         if fault == "html":
             return respond(200, "<html>Welcome to the hotel's network</html>", kind="text/html")
+        if fault == "empty":
+            return respond(200, "")
         return respond(200, json.dumps(reply_body(request.path, body, label, shares, fault)))
 
     def judge(
@@ -215,6 +217,8 @@ class Service:
             return None
         if whole == "html":
             return respond(200, "<html>Welcome to the hotel's network</html>", kind="text/html")
+        if whole == "empty":
+            return respond(200, "")
         answers.sort(key=lambda answer: self.draw("place", answer["name"]))
         usage = {"input_tokens": 70 * len(questions) + 3, "output_tokens": 0}
         body = {"answers": answers, "model": f"{request.json['model']}-2026-10-06", "usage": usage}
@@ -234,7 +238,7 @@ class Service:
 _STATUSES = {"429": 429, "500": 500, "529": 529, "400": 400, "401": 401, "redirect": 307}
 
 
-_OF_REQUESTS = {*_STATUSES, "reset", "html", "missing"}
+_OF_REQUESTS = {*_STATUSES, "reset", "html", "empty", "missing"}
 """Faults that all questions of a request share."""
 
 
@@ -252,7 +256,12 @@ def _question(body: dict[str, Any]) -> str:
 def _said(label: str, fault: str | None) -> str | None:
     if fault == "refusal":
         return None
-    words = {"prose": f"I think that {label} is odd.", "unknown": '{"odd": "D"}', "length": '{"odd": "'}
+    words = {
+        "prose": f"I think that {label} is odd.",
+        "silence": "",
+        "unknown": '{"odd": "D"}',
+        "length": '{"odd": "',
+    }
     return words.get(fault or "", json.dumps({"odd": label}))
 
 
@@ -320,7 +329,7 @@ def _decision(name: str, label: str, shares: Any, fault: str | None) -> list[dic
     answer = {"type": "choice", "name": name, "choice": label, "confidence": max(shares), "probabilities": offered}
     if fault == "refusal":
         return [{"type": "refusal", "name": name}]
-    if fault in ("prose", "unknown", "length"):
+    if fault in ("prose", "silence", "unknown", "length"):
         return [answer | {"choice": "D"}]
     return {"lost": [], "doubled": [answer, answer | {"choice": "ABC"[LABELS.index(label) - 1]}]}.get(
         fault or "", [answer]

@@ -67,6 +67,30 @@ def test_a_run_sends_batches_says_what_is_pending_and_a_later_run_collects(
     assert [p for p in files if KEY.encode() in p.read_bytes()] == []
 
 
+def test_a_batch_keeps_the_captions_that_it_was_sent_with_although_the_file_changes_before_it_is_collected(
+    tmp_path: Path, service: Service
+) -> None:
+    here = batched(tmp_path, service)
+    # the clips have two captions each, of which each triplet shows one
+    path = tmp_path / "study.yaml"
+    path.write_text(path.read_text().replace("captions.csv}", "captions.csv, use: random}"))
+    captions = tmp_path / "captions.csv"
+    lines = captions.read_text().splitlines()
+    captions.write_text("\n".join([*lines, *(f"{line} again" for line in lines[1:])]) + "\n")
+    here.judge()
+    sent = here.lake.read("batch_requests")
+    numbers = ["caption_a", "caption_b", "caption_c"]
+    assert set(sent.select(numbers).to_numpy().ravel()) == {0, 1}
+    captions.write_text("\n".join(lines) + "\n")
+    for _ in range(5):
+        here.judge()
+    key = ["triplet_id", "presented", "repeat", "stimulus_version"]
+    kept = here.judgments.join(sent.select(*key, *numbers), on=key, suffix="_sent")
+    assert kept.height == sent.height
+    for name in numbers:
+        assert (kept[name] == kept[f"{name}_sent"]).all()
+
+
 def test_the_sensor_asks_nobody_while_nothing_is_pending_and_starts_a_run_once_a_batch_has_ended(
     tmp_path: Path, service: Service
 ) -> None:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from affectlake.errors import AgentError, StudyError
 from affectlake.prompts import data_block
 from resources.study import load_study
-from tests.services.conftest import Bench, collect
+from tests.services.conftest import KEY, Bench, collect
 from tests.services.server import biased
 from tests.services.test_judging import FAULTS, check_accounts
 
@@ -94,7 +94,7 @@ def test_a_question_that_the_service_will_not_take_is_found_among_four_hundred(b
 
 
 def test_a_service_that_never_works_writes_nothing_off(bench: Start) -> None:
-    for fault in ("html", "missing", "500", "400"):
+    for fault in ("html", "empty", "missing", "500", "400"):
         here = bench(faults={fault: 1.0})
         agent = here.agent("decisions")
         found, problem = collect(agent, here.questions(agent, 8))
@@ -130,6 +130,16 @@ def test_the_request_is_what_the_service_documents(bench: Start) -> None:
     asked = here.service.last.json["questions"]
     assert [q["name"] for q in asked] == [question.key for question in agent.requests([questions])]
     assert set(data_block(asked[0]["instructions"])) == {"A", "B", "C"}
+
+
+def test_the_key_is_sent_and_kept_nowhere_although_the_server_sends_it_back(bench: Start) -> None:
+    here = bench(faults={"500": 1.0})
+    agent = here.agent("decisions")
+    found, problem = collect(agent, here.questions(agent, 5))
+    assert KEY in here.service.seen[0].authorization
+    assert "[key]" in found.attempts["raw"][0]
+    for shown in (found.attempts.write_csv(), repr(agent), str(problem), repr(problem), str(vars(agent))):
+        assert KEY not in shown
 
 
 def test_another_wording_is_another_version_and_what_does_not_apply_is_refused(bench: Start, tmp_path: Path) -> None:

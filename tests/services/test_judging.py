@@ -23,8 +23,10 @@ FAULTS = {
     "500": 0.05,
     "reset": 0.03,
     "html": 0.03,
+    "empty": 0.02,
     "missing": 0.03,
     "prose": 0.05,
+    "silence": 0.02,
     "unknown": 0.02,
     "refusal": 0.05,
     "length": 0.02,
@@ -130,7 +132,7 @@ def test_tokens_money_and_the_models_name_are_kept(bench: Start) -> None:
 
 @pytest.mark.parametrize("wire", WIRES)
 def test_prose_and_refusals_never_become_labels(bench: Start, wire: str) -> None:
-    for fault, reason in (("prose", "invalid"), ("refusal", "refused")):
+    for fault, reason in (("prose", "invalid"), ("silence", "invalid"), ("refusal", "refused")):
         here = bench(faults={fault: 1.0})
         agent = here.agent(wire)
         found, problem = collect(agent, here.questions(agent, 20))
@@ -142,7 +144,7 @@ def test_prose_and_refusals_never_become_labels(bench: Start, wire: str) -> None
 
 
 def test_a_service_that_never_works_writes_nothing_off(bench: Start) -> None:
-    for fault in ("html", "missing", "500", "400", "reset"):
+    for fault in ("html", "empty", "missing", "500", "400", "reset"):
         here = bench(faults={fault: 1.0})
         agent = here.agent()
         found, problem = collect(agent, here.questions(agent, 10))

@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
+from affectlake.prompts import SYSTEM
 from affectlake.tables import JUDGMENTS
 from dagster_project import asking
 from dagster_project.definitions import build_definitions
@@ -198,6 +199,7 @@ def test_cost_is_told_before_a_single_call_and_a_question_can_be_looked_at(tmp_p
     tried = here.lake.read("attempts").row(0, named=True)
     text = "\n".join(asking.show(study, here.lake, tried["triplet_id"]))
     assert '{"A": "clip' in text
+    assert SYSTEM in text, "the question as the agent saw it, with what stands above it"
     assert "invalid" in text
     assert "I think that" in text
     assert "p_a = " in text or "given up" in text

@@ -188,9 +188,10 @@ def test_a_whole_film_is_sent_once_where_the_server_keeps_it_and_again_where_it_
     assert {p["uuid"] for p in parts} == {hashlib.sha256(here.media(n).read_bytes()).hexdigest() for n in CLIPS}
     full = [p for p in parts if p["video_url"] is not None]
     assert all(p["video_url"]["url"].startswith("data:video/mp4;base64,") for p in full)
-    # 8 in flight at the start and after the server forgot may each send what the others are sending
+    # those in flight at the start and after the server forgot may each send what the others are sending
     assert len(full) < len(parts) / 2
-    assert 1 <= here.service.misses <= 8
+    # how many were sent by name alone before the first miss was read depends on who is quicker
+    assert 1 <= here.service.misses < questions.height / 2
 
 
 def test_without_uuids_the_film_goes_with_every_question_and_nothing_is_named(desk: Callable[..., Desk]) -> None:

@@ -8,8 +8,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 from affectlake.judge_measures import measure
+from dagster_project import asking
+from dagster_project.planning import Selection
+from dagster_project.runner import bring_up_to_date
+from resources.study import load_study
 from tests.services.server import Service, serving
 from tests.services.test_runs import Desk, desk, environment  # noqa: F401 - the fixture clears the environment
 
@@ -36,6 +41,8 @@ def test_sentinels_are_asked_again_on_a_later_day_beside_new_questions(
     here.judge()
     assert here.judgments.height == first.height + 10, "nothing is missing: sentinels alone are not asked"
     path.write_text(path.read_text().replace("train: 70", "train: 80"))
+    bring_up_to_date(load_study(path), here.lake, Selection(frozenset({"triplets"})), Console(quiet=True))
+    assert asking.cost(load_study(path), here.lake, "judge").questions == 10 + 4, "sentinels cost money too"
     here.judge()
     again = here.judgments.filter(pl.col("repeat") == 2)
     assert again.height == 4

@@ -20,7 +20,15 @@ from typing import Any
 import polars as pl
 
 from affectlake.errors import AgentError, BudgetError
-from affectlake.prompts import DECISIONS_INPUT, DECISIONS_INSTRUCTION, decision_text, prompt_version, user_text
+from affectlake.prompts import (
+    DECISIONS_INPUT,
+    DECISIONS_INSTRUCTION,
+    MEDIA_SYSTEM,
+    SYSTEM,
+    decision_text,
+    prompt_version,
+    user_text,
+)
 from resources.agents.protocol import Answers, IntArray, Stimuli
 from resources.agents.service import rows
 from resources.agents.service.captions import Render, ShownCaptions
@@ -98,6 +106,8 @@ class ServiceAgent:
             words += [DECISIONS_INPUT, DECISIONS_INSTRUCTION]
         self._prompt_version = prompt_version(*words, media=settings.input != "captions")
         self.shown = _shown(settings, stimuli, study, decision_text if decides else user_text)
+        self.instruction = _instruction(settings, decides)
+        """What stands above every question."""
 
     @property
     def name(self) -> str:
@@ -137,7 +147,7 @@ class ServiceAgent:
         with _signals(work.stop) as received:
             try:
                 for events in work.chunks():
-                    yield rows.answers(events, self.settings.model, self.shown)
+                    yield rows.answers(events, self.settings.model)
                     progress(sum(event.settled for event in events))
             finally:
                 work.finish()
@@ -186,6 +196,12 @@ class ServiceAgent:
         limits = (self.profile.max_in_flight, self.profile.requests_per_minute)
         budget = (self.spent_usd, self.settings.max_usd, self.settings.max_tokens)
         return Run(wire, limits, emit, self.price, budget, self.patience)
+
+
+def _instruction(settings: Settings, decides: bool) -> str:
+    if decides:
+        return DECISIONS_INPUT
+    return SYSTEM if settings.input == "captions" else MEDIA_SYSTEM
 
 
 def _shown(settings: Settings, stimuli: Stimuli, study: Study, render: Render) -> rows.Shown:

@@ -310,7 +310,7 @@ class Batches:
         events, problem = self._events(requests, results.replies, batch)
         for start in range(0, len(events), CHUNK_ROWS):
             chunk = events[start : start + CHUNK_ROWS]
-            yield rows.answers(chunk, self._agent.settings.model, self._agent.shown)
+            yield rows.answers(chunk, self._agent.settings.model)
         accepted = sum(event.reply.kind is Kind.ACCEPTED for event in events)
         missing = requests.height - len(events)
         self._close(row, "collected", accepted=accepted, missing=missing, surplus=results.surplus)
@@ -360,7 +360,7 @@ class Batches:
         for row in requests.sort("request_key").iter_rows(named=True):
             reply = replies.get(row["request_key"])
             if reply is not None:
-                question = Question(row["request_key"], {name: row[name] for name in rows.KEY}, "", row["attempted"])
+                question = Question(row["request_key"], {name: row[name] for name in rows.SENT}, "", row["attempted"])
                 settled = problem is None and self._settled(reply, before.get(question.key, {}))
                 events.append(Event(question, reply, question.attempted, settled, at, self._cost(reply)))
         return events, problem

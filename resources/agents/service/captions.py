@@ -88,6 +88,6 @@ class ShownCaptions:
         shown = read.shown(np.array([triplet], dtype=np.int32))[0]
         return {item: [self._texts[row]] for item, row in zip(triplet, shown, strict=True)}
 
-    def numbered(self, judgments: pl.DataFrame) -> pl.DataFrame:
-        """``judgments`` with the numbers of the captions that they were made from; null where all were shown."""
-        return self._captions.numbered(judgments)
+    def numbered(self, questions: pl.DataFrame) -> pl.DataFrame:
+        """``questions`` with the numbers of the captions that they show; null where all are shown."""
+        return self._captions.numbered(questions)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from affectlake.prompts import DECISIONS_INPUT, SCHEMA, SYSTEM
+from affectlake.prompts import SCHEMA
 from resources.agents.service.agent import ServiceAgent
 from resources.agents.service.decisions import CHOICES, QUESTIONS
 from resources.agents.service.prices import Rate
@@ -110,8 +110,8 @@ def _tokens(agent: ServiceAgent, questions: pl.DataFrame) -> float:
     items = np.unique(sample.select("a", "b", "c").to_numpy())
     agent.shown.prepare(items, lambda done, total: None)
     made = list(agent.requests([sample]))
-    around = len(SYSTEM) + len(json.dumps(SCHEMA))
+    around = len(agent.instruction) + len(json.dumps(SCHEMA))
     if isinstance(agent.settings, OpenAIModel) and agent.settings.api == "decisions":
-        around = len(DECISIONS_INPUT) // QUESTIONS + len(json.dumps(CHOICES))
+        around = len(agent.instruction) // QUESTIONS + len(json.dumps(CHOICES))
     words = around + sum(question.bytes for question in made) / len(made)
     return words / BYTES_PER_TOKEN + sum(question.media_tokens for question in made) / len(made)

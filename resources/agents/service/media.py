@@ -26,6 +26,7 @@ from affectlake.counterhash import counter_hash
 from affectlake.errors import AgentError
 from affectlake.formats.videos import media_path
 from affectlake.prompts import LABELS, MEDIA_INSTRUCTION, SHOWN_AS
+from resources.agents.captions import unnumbered
 from resources.agents.local import digest, rows_by_item
 from resources.agents.protocol import IntArray, Stimuli
 from resources.study import ServiceModel, Study
@@ -134,9 +135,9 @@ class ShownMedia(ABC):
         items = [row[place] for place in row["presented"]]
         return MEDIA_INSTRUCTION, tuple(self.clip(item, label) for item, label in zip(items, LABELS, strict=True))
 
-    def numbered(self, judgments: pl.DataFrame) -> pl.DataFrame:
-        """``judgments`` as they are: no caption was shown."""
-        return judgments
+    def numbered(self, questions: pl.DataFrame) -> pl.DataFrame:
+        """``questions`` with no numbers of captions: none is shown."""
+        return unnumbered(questions)
 
 
 class ShownFrames(ShownMedia):

@@ -9,6 +9,7 @@ import polars as pl
 
 from affectlake.prompts import LABELS
 from affectlake.tables import ATTEMPTS, JUDGMENTS
+from resources.agents.captions import NUMBERS
 from resources.agents.local import request_keys, shaped
 from resources.agents.protocol import Answers
 from resources.agents.service.captions import ShownCaptions
@@ -22,6 +23,12 @@ _AT_ONCE = 2048
 Shown = ShownCaptions | ShownMedia
 
 KEY = ("triplet_id", "a", "b", "c", "presented", "repeat", "prompt_version", "stimulus_version", "model")
+
+SENT = (*KEY, *NUMBERS)
+"""What is known of a question when it is sent: its key and the captions that it shows."""
+
+_OF_JUDGMENTS = {"a", "b", "c", *NUMBERS}
+"""Columns that an attempt has not."""
 
 
 def requests(questions: pl.DataFrame, model: str, prompt_version: str, shown: Shown) -> Iterator[Question]:
@@ -45,12 +52,13 @@ def requests(questions: pl.DataFrame, model: str, prompt_version: str, shown: Sh
     """
     for chunk in questions.iter_slices(_AT_ONCE):
         rows = chunk.with_columns(model=pl.lit(model), prompt_version=pl.lit(prompt_version))
-        for row in rows.with_columns(request_keys(rows)).iter_rows(named=True):
+        rows = shown.numbered(rows.with_columns(request_keys(rows)))
+        for row in rows.iter_rows(named=True):
             text, clips = shown.question(row)
-            yield Question(row["request_key"], {name: row[name] for name in KEY}, text, row["attempted"], clips)
+            yield Question(row["request_key"], {name: row[name] for name in SENT}, text, row["attempted"], clips)
 
 
-def answers(events: Iterable[Event], model_asked: str, shown: Shown) -> Answers:
+def answers(events: Iterable[Event], model_asked: str) -> Answers:
     """What came back, as rows of ``judgments`` and ``attempts``."""
     judgments, attempts = [], []
     for event in events:
@@ -58,7 +66,7 @@ def answers(events: Iterable[Event], model_asked: str, shown: Shown) -> Answers:
             judgments.append(_judgment(event, model_asked))
         else:
             attempts.append(_attempt(event))
-    return Answers(shown.numbered(_frame(judgments, JUDGMENTS.schema)), _frame(attempts, ATTEMPTS.schema))
+    return Answers(_frame(judgments, JUDGMENTS.schema), _frame(attempts, ATTEMPTS.schema))
 
 
 def _frame(rows: list[dict[str, Any]], schema: pl.Schema) -> pl.DataFrame:
@@ -86,7 +94,7 @@ def _judgment(event: Event, model_asked: str) -> dict[str, Any]:
 
 def _attempt(event: Event) -> dict[str, Any]:
     return {
-        **{name: value for name, value in event.question.row.items() if name not in ("a", "b", "c")},
+        **{name: value for name, value in event.question.row.items() if name not in _OF_JUDGMENTS},
         **_usage(event),
         "request_key": event.question.key,
         "attempt": event.attempt,
