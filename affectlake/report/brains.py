@@ -1,4 +1,4 @@
-"""What the spaces predict in the brain: leaderboard, regions by models, similarity."""
+"""What the spaces predict in the brain: leaderboard, regions by models, similarity, searchlight, decoding."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from affectlake.report.blocks import Cell, Figure, Section, Table, cell
-from affectlake.report.charts import BLUE, INK, svg
 from affectlake.report.numbers import ABSENT, coefficient, count, percent, plural, probability
+from affectlake.report.regional import Points, heat, points
 from affectlake.report.results import SIGNIFICANT, Results
 
 
@@ -67,62 +67,15 @@ def _top(scores: pl.DataFrame) -> str:
 
 
 def matrix(results: Results, scores: pl.DataFrame, name: str = "matrix") -> Figure:
-    """Regions down, models across, one point a subject."""
-    import altair as alt
-
-    rows = results.drawn(scores.drop_nulls("mean_r"))
-    said = [
-        f"{r['model']}, {r['roi']}, {r['subject']}: r {coefficient(r['mean_r'], 3)}, q {probability(r['q'])}, "
-        f"n {r['n_stimuli']} presentations"
-        for r in rows.iter_rows(named=True)
-    ]
-    mark = pl.when(pl.col("q") < SIGNIFICANT).then(pl.lit("q < .05")).otherwise(pl.lit("not significant"))
-    frame = rows.select("subject", "model", "roi", "mean_r", mark=mark, said=pl.Series(said, dtype=pl.String))
-    models = [m for m in results.ranked if m in set(frame["model"])]
-    y = alt.Y("roi:N", sort=results.regions, title=None, axis=alt.Axis(grid=True, gridDash=[1, 3]))
-    x = alt.X("mean_r:Q", title="cross-validated r", axis=alt.Axis(tickCount=4, format=".1f"))
-    fill = alt.Color(
-        "mark:N",
-        title=None,
-        scale=alt.Scale(domain=["q < .05", "not significant"], range=[BLUE, "#8c959f"]),
-        legend=alt.Legend(orient="top"),
-    )
-    shape = alt.Shape(
-        "mark:N",
-        title=None,
-        scale=alt.Scale(domain=["q < .05", "not significant"], range=["circle", "cross"]),
-        legend=alt.Legend(orient="top"),
-    )
-    base = alt.Chart(frame)
-    zero = (
-        base.transform_aggregate(n="count()", groupby=["model"])
-        .mark_rule(color="#57606a", aria=False)
-        .encode(x=alt.datum(0))
-    )
-    points = base.mark_point(filled=True, size=46, opacity=0.85).encode(
-        x=x, y=y, color=fill, shape=shape, description="said:N"
-    )
-    layers = [zero, points]
-    if frame["subject"].n_unique() > 1:
-        mean = base.mark_tick(color=INK, thickness=2, size=14, aria=False).encode(x="mean(mean_r):Q", y=y)
-        layers.append(mean)
-    chart = (
-        alt.layer(*layers)
-        .properties(width=205, height=alt.Step(20))
-        .facet(facet=alt.Facet("model:N", sort=models, title=None), columns=3, spacing=20)
-    )
-    n = frame["subject"].n_unique()
-    shown = " to ".join(count(v) for v in dict.fromkeys((rows["n_stimuli"].min(), rows["n_stimuli"].max())))  # type: ignore[arg-type]
-    several = f"{plural(n, 'subject')}, one point each; the bar is their mean. " if n > 1 else ""
-    return Figure(
-        name,
+    """Scores of encoding models: regions down, models across, one point a subject."""
+    figure = Points(
+        "mean_r",
+        "cross-validated r",
         "Scores of every region by every model, one point a subject",
-        svg(chart, name),
-        f"Mean over a region's voxels of the cross-validated Pearson r. {several}Filled discs: q < .05 by permutation "
-        f"of the stimuli within runs (one-sided, BH-FDR over the regions of a subject and model; n = {shown} "
-        "presentations a subject). Models are in the "
-        f"order of the leaderboard, regions in the order of the best model's score in them.{results.note_on_regions}",
+        "Mean over a region's voxels of the cross-validated Pearson r.",
+        "permutation of the stimuli within runs (one-sided, BH-FDR over the regions of a subject and model",
     )
+    return points(results, scores, name, figure)
 
 
 def _regions(results: Results, scores: pl.DataFrame) -> Table:
@@ -147,15 +100,11 @@ def _score(row: dict[str, Any] | None) -> Cell:
 
 def similarity(results: Results) -> Section | None:
     """Similarities of spaces and of regions."""
-    rows = results.table("rsa_scores")
+    rows = results.drawn(results.table("rsa_scores"))
     if rows.is_empty():
         return None
-    import altair as alt
-
-    means = (
-        results.drawn(rows)
-        .group_by("roi", "model", "method")
-        .agg(pl.col("rho").mean(), (pl.col("q") < SIGNIFICANT).sum().alias("k"), pl.col("rho").count().alias("n"))
+    means = rows.group_by("roi", "model", "method").agg(
+        pl.col("rho").mean(), (pl.col("q") < SIGNIFICANT).sum().alias("k"), pl.col("rho").count().alias("n")
     )
     means = means.sort("model", "roi", "method")
     said = [
@@ -163,46 +112,120 @@ def similarity(results: Results) -> Section | None:
         "with q < .05"
         for r in means.iter_rows(named=True)
     ]
-    frame = means.with_columns(
-        said=pl.Series(said, dtype=pl.String),
-        shown=pl.Series(
-            [f"{coefficient(r['rho'])} ({r['k']}/{r['n']})" for r in means.iter_rows(named=True)], dtype=pl.String
-        ),
-    )
-    bound = max(float(frame["rho"].abs().max()), 0.01)  # type: ignore[arg-type]
-    models = [m for m in results.ranked if m in set(frame["model"])]
-    base = alt.Chart(frame).encode(
-        x=alt.X(
-            "model:N", sort=models, title=None, axis=alt.Axis(orient="top", labelAngle=-30, domain=False, ticks=False)
-        ),
-        y=alt.Y("roi:N", sort=results.regions or None, title=None, axis=alt.Axis(domain=False, ticks=False)),
-    )
-    colour = alt.Color(
-        "rho:Q",
-        title="mean correlation",
-        scale=diverging(bound),
-        legend=alt.Legend(orient="bottom", gradientLength=220, format=".2f", titleOrient="left"),
-    )
-    cells = base.mark_rect(stroke="white").encode(color=colour, description="said:N")
-    dark = alt.condition(abs(alt.datum.rho) > 0.87 * bound, alt.value("white"), alt.value(INK))
-    words = base.mark_text(fontSize=11, aria=False).encode(text="shown:N", color=dark)
-    chart = (cells + words).properties(width=alt.Step(86), height=alt.Step(22))
-    if frame["method"].n_unique() > 1:
-        chart = chart.facet(row=alt.Row("method:N", title=None))
-    figure = Figure(
+    shown = [f"{coefficient(r['rho'])} ({r['k']}/{r['n']})" for r in means.iter_rows(named=True)]
+    figure = heat(
+        results,
+        means.with_columns(said=pl.Series(said, dtype=pl.String), shown=pl.Series(shown, dtype=pl.String)),
         "rsa",
         "Correlation of similarities of models and regions",
-        svg(chart, "rsa"),
         "Correlation of a space's similarities with those of a region's response patterns: mean over subjects, and how "
-        "many subjects have q < .05 of those scored (permutation of the clips, one-sided, BH-FDR over regions).",
+        "many subjects have q < .05 of those scored (permutation of the clips, one-sided, BH-FDR over regions)."
+        f"{results.note_on_regions}",
     )
     return Section("rsa", "Are the same clips similar?", [figure])
 
 
-def diverging(bound: float) -> Any:
-    """Colours of values around zero, to ``bound`` on both sides."""
-    import altair as alt
+def searchlight(results: Results) -> Section | None:
+    """Similarities of spaces and of the voxels around each voxel, averaged inside regions."""
+    of_regions = _searchlight_regions(results)
+    if of_regions.is_empty():
+        return None
+    rows = results.drawn(of_regions)
+    means = rows.group_by("roi", "model").agg(
+        pl.col("rho").mean(), pl.col("centres").sum(), pl.col("subject").n_unique().alias("n")
+    )
+    means = means.sort("model", "roi")
+    said = [
+        f"{r['model']}, {r['roi']}: mean {coefficient(r['rho'], 3)} over {plural(r['n'], 'subject')}, "
+        f"{plural(r['centres'], 'centre')}"
+        for r in means.iter_rows(named=True)
+    ]
+    shown = [coefficient(rho, 3) for rho in means["rho"]]
+    error = results.lazy("searchlight_scores").select(pl.col("factor_error").max()).collect().item()
+    figure = heat(
+        results,
+        means.with_columns(said=pl.Series(said, dtype=pl.String), shown=pl.Series(shown, dtype=pl.String)),
+        "searchlight",
+        "Searchlight: correlation of similarities of models and of the voxels around each voxel, by region",
+        "Correlation of a space's similarities with those of the response patterns around each voxel, averaged over "
+        "the centres that lie in a region, then over subjects. Whether one space has more than another is tested in "
+        "the comparisons; where single centres lie stands on each subject's page. Low-rank factors changed a score by "
+        f"at most {error:.1e} at the centres checked.{results.note_on_regions}",
+    )
+    return Section("searchlight", "Are they similar around each voxel?", [figure])
 
-    from affectlake.report.charts import DIVERGING
 
-    return alt.Scale(domain=[-bound, -bound / 2, 0, bound / 2, bound], range=list(DIVERGING), clamp=True)
+def _searchlight_regions(results: Results) -> pl.DataFrame:
+    """Mean over each region's centres: ``subject``, ``model``, ``roi``, ``rho``, ``centres``."""
+    voxels = results.lazy("voxels").select("subject", "voxel", roi="rois").explode("roi").drop_nulls("roi")
+    placed = results.lazy("searchlight_scores").join(voxels, on=["subject", "voxel"])
+    means = placed.group_by("subject", "model", "roi").agg(
+        pl.col("rho").cast(pl.Float64).mean(), pl.len().alias("centres")
+    )
+    return means.collect().sort("subject", "model", "roi")
+
+
+def decoding(results: Results) -> Section | None:
+    """The reverse: what models say of the clips, read from regions."""
+    rows = results.table("decoding_scores")
+    if rows.is_empty():
+        return None
+    figure = Points(
+        "identification",
+        "identification accuracy",
+        "Pairwise identification of clips from every region, one point a subject",
+        "How often a clip's decoded scores correlate more with its own scores than with those of another clip of the "
+        "held-out fold; chance is .5 (the line).",
+        "permutation of the clips within runs (one-sided, BH-FDR over the regions of a subject and model",
+        chance=0.5,
+    )
+    return Section(
+        "decoding",
+        "What can be read from which region?",
+        [points(results, rows, "decoding", figure), _decoded(results, rows)],
+    )
+
+
+def _decoded(results: Results, rows: pl.DataFrame) -> Table:
+    labels = {(m, d): label for m, d, label in results.table("dimensions").select("model", "dimension", "label").rows()}
+    body = [
+        [
+            cell(r["roi"]),
+            cell(r["model"]),
+            cell(r["subject"]),
+            cell(coefficient(r["mean_r"], 3), r["mean_r"]),
+            cell(probability(r["p_r"]), r["p_r"]),
+            cell(coefficient(r["identification"], 3), r["identification"]),
+            cell(probability(r["q"]), r["q"]),
+            cell(_best_read(r, labels)),
+            cell(count(r["n_voxels"]), r["n_voxels"]),
+            cell(count(r["n_stimuli"]), r["n_stimuli"]),
+        ]
+        for r in rows.iter_rows(named=True)
+    ]
+    return Table(
+        "What is decoded from each region: mean over dimensions of the cross-validated r with its permutation p, "
+        "pairwise identification with its q (BH-FDR over the regions of a subject and model), and the dimension that "
+        "is decoded best, which was chosen by the same scores.",
+        (
+            "region",
+            "model",
+            "subject",
+            "#mean r",
+            "#p of r",
+            "#identification",
+            "#q",
+            "best dimension",
+            "#voxels",
+            "#presentations",
+        ),
+        body,
+    )
+
+
+def _best_read(row: dict[str, Any], labels: dict[tuple[str, int], str]) -> str:
+    if not row["by_dimension"]:
+        return ABSENT
+    best = max(row["by_dimension"], key=lambda d: (d["r"], -d["dimension"]))
+    name = labels.get((row["model"], best["dimension"])) or f"dimension {best['dimension']}"
+    return f"{name} ({coefficient(best['r'])})"

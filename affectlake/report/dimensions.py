@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 
 from affectlake.report.blocks import Figure, Section, Table, Text, cell
-from affectlake.report.brains import diverging
 from affectlake.report.charts import COLOURS, INK, SHAPES, svg
 from affectlake.report.numbers import ABSENT, coefficient, interval, plural
+from affectlake.report.regional import diverging
 from affectlake.report.results import SIGNIFICANT, Results
 
 _NAMED = 14

@@ -48,31 +48,53 @@ def regions(results: Results) -> Section | None:
 
 
 def voxels_of(results: Results, subject: str, scores: pl.DataFrame) -> Section | None:
-    """One subject's scores, voxel by voxel."""
-    placed = _placed(results, subject)
+    """One subject's scores, voxel by voxel, and the best model's in slices."""
     if scores.is_empty():
         return None
-    if placed.is_empty():
+    maps = _maps(results, subject, scores.rename({"r": "value"}))
+    if not maps:
         return Section("maps", "Where in the brain?", [Text(_NOWHERE)])
-    maps = {
-        m: placed.join(scores.filter(pl.col("model") == m).select("voxel", value="r"), on="voxel")
-        for m in results.ranked
-        if m in set(scores["model"])
-    }
-    bound = _bound(scores["r"])
+    caption = (
+        "Cross-validated r of every scored voxel; the strongest along each line of sight is seen. All pictures share "
+        "one scale. Positions are those of the images; the outline is MNI152's."
+    )
+    blocks: list[Any] = [_glass_brains(subject, maps, "r", caption)]
+    if results.best in maps:
+        blocks.append(_view(str(results.best), maps[str(results.best)], _bound(scores["r"]), "voxels"))
+    return Section("maps", "Where in the brain?", blocks)
+
+
+def searchlight_of(results: Results, subject: str) -> Section | None:
+    """One subject's similarities around each voxel."""
+    rows = results.lazy("searchlight_scores").filter(pl.col("subject") == subject).collect()
+    maps = _maps(results, subject, rows.rename({"rho": "value"}))
+    if not maps:
+        return None
+    n = int(rows["n_stimuli"].max())  # type: ignore[arg-type]
+    caption = (
+        "Pearson r of the space's similarities and those of the response patterns around each voxel (searchlight), "
+        f"over {n:,} clips that all models cover. All pictures share one scale; the outline is "
+        "MNI152's."
+    )
+    pictures = _glass_brains(subject, maps, "searchlight r", caption)
+    return Section("searchlight", "Similarity around each voxel", [pictures])
+
+
+def _maps(results: Results, subject: str, scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Each model's ``value`` at the voxels that have a place; none where no voxel has one."""
+    placed = _placed(results, subject)
+    found = set(scores["model"]) if placed.height else set()
+    of = {m: scores.filter(pl.col("model") == m).select("voxel", "value") for m in results.ranked if m in found}
+    return {m: placed.join(mine, on="voxel") for m, mine in of.items()}
+
+
+def _glass_brains(subject: str, maps: dict[str, pl.DataFrame], what: str, caption: str) -> Pictures:
+    bound = _bound(pl.concat([frame["value"] for frame in maps.values()]))
     pictures = [
-        Picture.png(m, f"Glass brain of {subject} and {m}: r of every voxel, {_voxelwise(maps[m])}", png)
+        Picture.png(m, f"Glass brain of {subject} and {m}: {what} of every voxel, {_voxelwise(maps[m])}", png)
         for m, png in _glass(maps, bound).items()
     ]
-    caption = (
-        "Cross-validated r of every scored voxel; the strongest along each line of sight is seen. All "
-        "pictures share one "
-        "scale. Positions are those of the images; the outline is MNI152's."
-    )
-    blocks: list[Any] = [Pictures(pictures, caption)]
-    if results.best in maps:
-        blocks.append(_view(str(results.best), maps[str(results.best)], bound, "voxels"))
-    return Section("maps", "Where in the brain?", blocks)
+    return Pictures(pictures, caption)
 
 
 _NOWHERE = (

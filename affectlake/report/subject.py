@@ -8,9 +8,10 @@ import polars as pl
 
 from affectlake.report import glass
 from affectlake.report.blocks import Figure, Section, Table, Text, cell, sections
-from affectlake.report.brains import diverging, matrix
+from affectlake.report.brains import matrix
 from affectlake.report.charts import BLUE, INK, svg
 from affectlake.report.numbers import coefficient, count, plural, probability
+from affectlake.report.regional import diverging
 from affectlake.report.results import SIGNIFICANT, Results
 
 
@@ -25,6 +26,7 @@ def of(results: Results, subject: str) -> list[Section]:
             _distributions(results, subject, voxel_scores),
             _runs(results, subject),
             glass.voxels_of(results, subject, voxel_scores),
+            glass.searchlight_of(results, subject),
             _counts(results, subject, scores),
         )
     )

@@ -162,9 +162,30 @@ def test_the_other_figures_say_the_numbers_of_their_tables(finished: Finished, r
     rsa = finished.lake.read("rsa_scores").group_by("model", "roi", "method").agg(pl.col("rho").mean())
     wanted = [f"{m}, {roi}, {how}: {coefficient(rho, 3)}" for m, roi, how, rho in rsa.iter_rows()]
     assert all(any(mark.startswith(w) for mark in reader.marks("rsa")) for w in wanted)
+    decoded = finished.lake.read("decoding_scores")
+    assert {m for m in reader.marks("decoding") if "presentations" in m} == {
+        f"{r['model']}, {r['roi']}, {r['subject']}: identification accuracy {coefficient(r['identification'], 3)}, "
+        f"q {probability(r['q'])}, n {r['n_stimuli']} presentations"
+        for r in decoded.iter_rows(named=True)
+    }
+    around = around_voxels(finished).group_by("model", "roi").agg(pl.col("rho").mean(), pl.col("centres").sum())
+    assert {m for m in reader.marks("searchlight") if "centres" in m} == {
+        f"{r['model']}, {r['roi']}: mean {coefficient(r['rho'], 3)} over 2 subjects, {r['centres']:,} centres"
+        for r in around.iter_rows(named=True)
+    }
     reader.open(site(finished) / "subject-sub-02.html")
+    assert reader.page.locator("#searchlight img[alt*='searchlight r']").count() == around["model"].n_unique()
     runs = finished.lake.read("run_scores").filter(pl.col("subject") == "sub-02")
     assert len([m for m in reader.marks("runs") if ", run " in m]) == runs.height
+
+
+def around_voxels(finished: Finished) -> pl.DataFrame:
+    """Searchlight scores averaged inside each subject's regions, by the numbers that comparisons are made of."""
+    voxels = finished.lake.read("voxels").select("subject", "voxel", "rois").explode("rois").rename({"rois": "roi"})
+    scores = finished.lake.read("searchlight_scores").join(voxels.drop_nulls(), on=["subject", "voxel"])
+    return scores.group_by("subject", "model", "roi").agg(
+        pl.col("rho").cast(pl.Float64).mean(), pl.len().alias("centres")
+    )
 
 
 def test_a_judges_page_says_the_numbers_of_the_query(finished: Finished, reader: Reader) -> None:
