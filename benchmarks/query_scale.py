@@ -68,6 +68,7 @@ def scores(subject: str, model: str, rng: np.random.Generator) -> tuple[pl.DataF
             "alpha": 10.0,
             "p": rng.random(VOXELS),
             "q": rng.random(VOXELS),
+            "p_max": rng.random(VOXELS),
         },
         schema=VOXEL_SCORES.schema,
     )
