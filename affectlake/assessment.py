@@ -46,6 +46,8 @@ class Space:
     prompt_version : str or None
     fit : Spose or None
         How the space was learnt; None for features.
+    trained_on : polars.DataFrame
+        Rows of ``judgments`` that the fit saw.
     judgments, purposes : polars.DataFrame
         Rows of ``judgments`` that count, and what each question was planned for (``triplet_id``, ``purpose``).
     parts : tuple of Part
@@ -58,6 +60,7 @@ class Space:
     n_judgments: Ints | None = None
     prompt_version: str | None = None
     fit: Spose | None = None
+    trained_on: pl.DataFrame = field(default_factory=pl.DataFrame)
     judgments: pl.DataFrame = field(default_factory=pl.DataFrame)
     purposes: pl.DataFrame = field(default_factory=pl.DataFrame)
     parts: tuple[Part, ...] = ()
@@ -71,6 +74,7 @@ class Space:
 
 def learnt(
     fit: Spose,
+    trained_on: pl.DataFrame,
     judgments: pl.DataFrame,
     purposes: pl.DataFrame,
     prompt_version: str | None,
@@ -81,6 +85,8 @@ def learnt(
     Parameters
     ----------
     fit : Spose
+    trained_on : polars.DataFrame
+        Rows of ``judgments`` that it saw.
     judgments : polars.DataFrame
         Rows of ``judgments`` that count.
     purposes : polars.DataFrame
@@ -89,10 +95,10 @@ def learnt(
     parts : tuple of Part
         Fits on parts of the training judgments, the largest last.
     """
-    times = judged.times_judged(judged.with_purpose(judgments, purposes, "train"))
+    times = judged.times_judged(trained_on)
     items = times["item"].to_numpy()
     n = times["n_judgments"].to_numpy()
-    return Space(items, fit.weights[items], (), n, prompt_version, fit, judgments, purposes, parts)
+    return Space(items, fit.weights[items], (), n, prompt_version, fit, trained_on, judgments, purposes, parts)
 
 
 def embedding_rows(space: Space, model: str, videos: pl.DataFrame) -> pl.DataFrame:
@@ -256,7 +262,7 @@ def _against_judgments(space: Space, weights: Floats) -> Row:
     """Scores against each purpose's judgments, where there are any."""
     from affectlake import quality
 
-    found: Row = {"n_train": space.answers("train").height}
+    found: Row = {"n_train": space.trained_on.height, "n_leaked": _leaked(space)}
     test, repeated, validation = (space.answers(p) for p in ("test", "ceiling", "validation"))
     ceiling = None
     if repeated.height:
@@ -271,6 +277,16 @@ def _against_judgments(space: Space, weights: Floats) -> Row:
         items, measured = judged.measured_similarities(validation)
         found |= _estimate("rsm_r", rsm_fit(predicted_rsm(weights[items]), measured))
     return found
+
+
+_HELD_OUT = ("test", "validation", "ceiling", "panel")
+
+
+def _leaked(space: Space) -> int:
+    """Held-out judgments on three items that the fit saw together, whatever their questions are called."""
+    items = ["a", "b", "c"]
+    held_out = pl.concat([space.answers(purpose).select(items) for purpose in _HELD_OUT])
+    return held_out.join(space.trained_on.select(items).unique(), on=items, how="semi").height
 
 
 def _held_out(weights: Floats, answers: Ints, ceiling: Estimate | None) -> Row:

@@ -111,6 +111,11 @@ def _below_ceiling(rows: pl.LazyFrame, limits: Numbers) -> tuple[dict[str, Numbe
     return numbers, low is None or high is None or low <= high
 
 
+def _nothing_leaked(rows: pl.LazyFrame, limits: Numbers) -> tuple[dict[str, Number], bool]:
+    found = rows.select(pl.col("n_leaked").sum(), pl.col("n_train").sum()).collect().row(0, named=True)
+    return found, found["n_leaked"] == 0
+
+
 def _above_chance(rows: pl.LazyFrame, limits: Numbers) -> tuple[dict[str, Number], bool]:
     found = rows.select("accuracy", "chance_high").collect()
     if found.is_empty():
@@ -158,6 +163,10 @@ CHECKS = (
     Check(
         "embedding_quality", "below_ceiling", "Held-out accuracy is not above the noise ceiling: more would be a leak.",
         _below_ceiling,
+    ),
+    Check(
+        "embedding_quality", "held_out", "No held-out judgment is about three clips that were trained on together.",
+        _nothing_leaked, blocking=True,
     ),
     Check("embedding_quality", "above_chance", "Held-out accuracy is above that of permuted answers.", _above_chance),
     Check(

@@ -132,15 +132,21 @@ def _embeddings(settings: Values, counts: Values) -> str:
     made = counts.get("models", {})
     kept = _join([f"{made[n]['n_dimensions']} ({n})" for n in names if made.get(n, {}).get("n_dimensions")])
     kept = f" The dimensions kept: {kept}." if kept else ""
+    later = (
+        " (where judgments came in later, from where each run had ended before, and from random starts again with half "
+        "as many more)"
+        if s.get("refit_share")
+        else ""
+    )
     return (
         "From each judge's training judgments a sparse non-negative embedding was learnt (SPoSE; Hebart et al. 2020, "
         "Nature Human Behaviour 4, 1173-1185; as used by Du et al. 2025, arXiv 2509.24298), starting from "
         f"{s['dimensions']} dimensions, with the sparsity penalty {penalty}. The fit was made "
-        f"{s['seeds']} times from random starts (first seed {s['seed']}); a dimension's reproducibility is its highest "
-        "correlation with a dimension of another run, averaged on Fisher's z. Of dimensions that correlate above 0.4 "
-        f"one was kept, and at most {s['keep']} of the most reproducible in all.{kept} Held-out accuracy counts ties "
-        "as wrong; its 95 % interval is over clips, and the noise ceiling, where questions were repeated, is the mean "
-        "share of the most frequent answer. Dimensions were named by the ratings that they correlate with "
+        f"{s['seeds']} times from random starts{later} (first seed {s['seed']}); a dimension's reproducibility is its "
+        "highest correlation with a dimension of another run, averaged on Fisher's z. Of dimensions that correlate "
+        f"above 0.4 one was kept, and at most {s['keep']} of the most reproducible in all.{kept} Held-out accuracy "
+        "counts ties as wrong; its 95 % interval is over clips, and the noise ceiling, where questions were repeated, "
+        "is the mean share of the most frequent answer. Dimensions were named by the ratings that they correlate with "
         "(Pearson r, Benjamini-Hochberg q < .05, r at least 0.2 and half of the dimension's strongest)."
     )
 

@@ -262,6 +262,7 @@ def fit_reproducible(
     l1: float | Literal["auto"] = "auto",
     seed: int = 0,
     method: Literal["refit", "greedy"] = "refit",
+    starts: Sequence[ArrayLike] | None = None,
     probabilities: ArrayLike | None = None,
     counts: ArrayLike | None = None,
     positions: ArrayLike | None = None,
@@ -288,6 +289,9 @@ def fit_reproducible(
         "greedy" is the published recipe (METHOD.md section 3): the dimensions of all runs, none that correlates above
         0.4 with one kept before, the most reproducible ones. "refit" fits the dimensions so kept once more, together:
         they come from different runs and have not seen each other (``benchmarks/spose_reproducibility.py``).
+    starts : sequence of float[m, d_run], optional
+        What the runs of an earlier training ended with (``runs``), in their order, for the first m <= n_items items:
+        each run goes on from its own, so that runs stay independent of each other. Fitted on the processor.
 
     Returns
     -------
@@ -297,19 +301,23 @@ def fit_reproducible(
     Raises
     ------
     InputError
-        As ``fit``; or fewer than two seeds.
+        As ``fit``; or fewer than two seeds, or not one start a seed.
     """
     from affectlake import reproducibility as matching
 
     if seeds < 2:
         raise InputError(f"{seeds} run cannot show what is reproducible", remedy="Use at least 2 seeds, better 10")
+    if starts is not None and len(starts) != seeds:
+        raise InputError(f"{len(starts)} starts do not serve {seeds} runs", remedy="Give one start a seed, or none")
     say = progress or (lambda done, text: None)
     data = judgments(triplets, n_items, probabilities=probabilities, counts=counts, positions=positions)
     _check_settings(dimensions, l1, reference=False)
+    firsts = [None] * seeds if starts is None else [_check_weights(w, n_items) for w in starts]
     lacks = _lacks(data)
     if not len(data):
         return Spose(np.zeros((n_items, 0), np.float32), 0.0 if l1 == "auto" else l1, seed, lacks=lacks)
-    runs = _runs(data, dimensions, l1, seed, seeds, resolve_device(device), lacks, say, checkpoints)
+    where = resolve_device(device) if starts is None else "cpu"
+    runs = _runs(data, dimensions, l1, seed, firsts, where, lacks, say, checkpoints)
     first = runs[0]
     found = [r.weights for r in runs]
     weights = matching.greedy(found, dimensions_kept).weights
@@ -331,28 +339,29 @@ def _runs(
     dimensions: int,
     l1: float | Literal["auto"],
     seed: int,
-    seeds: int,
+    firsts: Sequence[Floats | None],
     device: str,
     lacks: tuple[str, ...],
     say: Progress,
     checkpoints: Checkpoints | None,
 ) -> list[Spose]:
-    """All runs: the first chooses l1, the others share it, one thread each."""
+    """All runs, one for each of ``firsts``: the first chooses l1, the others share it, one thread each."""
     from concurrent.futures import ThreadPoolExecutor
 
     import numba
 
+    seeds = len(firsts)
     if device == "cuda" and _batched_alike(data):
         from affectlake import _spose_torch
 
         states, chosen, history = _spose_torch.fit_many(data, dimensions, l1, [seed + k for k in range(seeds)], say)
         return [_finished(s, chosen, seed + k, history, lacks) for k, s in enumerate(states)]
-    first = _fit_cpu(data, dimensions, l1, seed, None, lacks, lambda x, text: say(x / seeds, text), checkpoints)
+    first = _fit_cpu(data, dimensions, l1, seed, firsts[0], lacks, lambda x, text: say(x / seeds, text), checkpoints)
     done = 1
 
     def one(k: int) -> Spose:
         nonlocal done
-        result = _fit_cpu(data, dimensions, first.l1, seed + k, None, lacks, lambda x, text: None, checkpoints)
+        result = _fit_cpu(data, dimensions, first.l1, seed + k, firsts[k], lacks, lambda x, text: None, checkpoints)
         done += 1
         say(done / seeds, f"run {done} of {seeds}: {result.weights.shape[1]} dimensions")
         return result

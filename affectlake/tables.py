@@ -414,6 +414,7 @@ EMBEDDING_QUALITY = Table(
         Column("n_items", pl.Int32, "items of the scoring set with a vector"),
         Column("coverage", pl.Float64, "share of the scoring set with a vector, 0..1"),
         Column("n_train", pl.Int64, "training judgments used", nullable=True),
+        Column("n_leaked", pl.Int64, "held-out judgments whose three items were trained on as well; 0", nullable=True),
         Column("n_test", pl.Int64, "held-out test judgments", nullable=True),
         Column("n_ties", pl.Int64, "test predictions that tied and count as wrong", nullable=True),
         Column("accuracy", pl.Float64, "held-out odd-one-out accuracy", nullable=True),
@@ -482,6 +483,25 @@ CHECKPOINTS = Table(
     ),
     key=("model", "seed"),
     partition_by=("model",),
+)
+
+EMBEDDING_RUNS = Table(
+    "embedding_runs",
+    "The space that one run of a training ended with: what reproducibility is computed from.",
+    (
+        Column("model", pl.String, "whose space"),
+        Column("seed", pl.Int64, "which run"),
+        Column("item", pl.Int32, "item, dense 0..n-1"),
+        Column("vector", pl.List(pl.Float32), "weights of the run's own dimensions, largest first"),
+        Column(
+            "belongs_to", pl.String, "hash of the settings and the code under which another training may begin with it"
+        ),
+        Column("n_random", pl.Int64, "training judgments when its line of trainings began with random weights"),
+        *_STAMP,
+    ),
+    key=("model", "seed", "item"),
+    partition_by=("model",),
+    volatile=STAMP_NAMES,
 )
 
 EMBEDDING_CURVES = Table(
@@ -610,7 +630,12 @@ ENCODING_SCORES = Table(
         Column(
             "mean_r2", pl.Float64, "mean over voxels of R2 within folds; below 0: worse than the mean", nullable=True
         ),
-        Column("share_significant", pl.Float64, "share of voxels with q < .05", nullable=True),
+        Column(
+            "share_significant",
+            pl.Float64,
+            "share of voxels with q < .05 (BH-FDR over all voxels; n permutations give no p below 1 / (n + 1))",
+            nullable=True,
+        ),
         Column("p", pl.Float64, "permutation p of the region's mean r, one-sided", nullable=True),
         Column("q", pl.Float64, "BH-FDR over the regions of this subject and model", nullable=True),
         Column(
@@ -866,6 +891,7 @@ TABLES: dict[str, Table] = {
         EMBEDDINGS,
         DIMENSIONS,
         EMBEDDING_QUALITY,
+        EMBEDDING_RUNS,
         EMBEDDING_CURVES,
         CHECKPOINTS,
         DIMENSION_LINKS,

@@ -29,6 +29,7 @@ from assets import (
     variance,
 )
 from assets._checks import specs
+from assets._retried import unless_done
 from assets._work import options, outs, partitions
 from resources.provenance import Recipe, dimensions
 from resources.study import Study
@@ -92,12 +93,12 @@ def _build(recipe: Recipe, group: str, function: Function, pool: str | None, *, 
     handed = inspect.signature(function).parameters
     common["deps"] = [table for table in recipe.inputs if table not in handed]
     common["ins"] = {table: mapped for table, mapped in common["ins"].items() if table in handed}
-    decorate: Callable[[Function], dg.AssetsDefinition]
+    decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition]
     if len(recipe.outputs) == 1:
         decorate = dg.asset(name=recipe.name, **common, **options(recipe, recipe.name, study))
     else:
         decorate = dg.multi_asset(name=recipe.name, **common, outs=outs(recipe, study))
-    return decorate(_without_promise(function))
+    return decorate(unless_done(_without_promise(function), recipe))
 
 
 def _without_promise(function: Function) -> Function:

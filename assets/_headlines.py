@@ -222,7 +222,12 @@ def _voxel_scores(frame: pl.DataFrame) -> Shown:
     tested = frame.drop_nulls("q")
     significant = float((tested["q"] < SIGNIFICANT).mean()) if tested.height else None  # type: ignore[arg-type]
     picture = draw.histogram(frame["r"].to_list(), "cross-validated r", "voxels", "scores of the voxels")
-    return {"mean_r": frame["r"].mean(), "share_significant": significant, "distribution": picture}
+    return {
+        "mean_r": frame["r"].mean(),
+        "share_significant": significant,
+        "smallest_p": tested["p"].min(),
+        "distribution": picture,
+    }
 
 
 def _variance(frame: pl.DataFrame) -> Shown:

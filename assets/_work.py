@@ -21,7 +21,7 @@ from resources.io_manager import (
     written,
 )
 from resources.lake import Lake
-from resources.provenance import Recipe, Stamp, dimensions, record, stamp
+from resources.provenance import Ledger, Recipe, Stamp, dimensions, record, stamp
 from resources.study import Study
 
 Metadata = dict[str, Any]
@@ -99,19 +99,30 @@ class Work:
         content, rows = self.lake.content(table, self.key)
         version = self.lake.version(table) or 0
         record(self.lake, table, self.key, self.made_from(), content, rows, version, self.context.run.run_id)
-        first = self.lake.scan(table, self.key).head(PREVIEW_ROWS).collect()
-        shown = written(self.lake, table, rows, first, version, partitioned=bool(self.key))
+        return self._as_it_is(table, content, rows, version, {**(metadata or {}), **self._why(), **_counts(exclusions)})
+
+    @property
+    def current(self) -> bool:
+        """Whether everything that this computation writes is there as it would be computed now."""
+        ledger, wanted = Ledger(self.lake), self._start.fingerprint
+        return bool(wanted) and all(ledger.fingerprint(t, self.key) == wanted for t in self.recipe.outputs)
+
+    def kept(self, table: str) -> dg.MaterializeResult[Any]:
+        """Report on a table's partition that is there already."""
+        content, rows = self.lake.content(table, self.key)
+        return self._as_it_is(table, content, rows, self.lake.version(table) or 0, {"kept": True})
+
+    def _as_it_is(
+        self, table: str, content: str, rows: int, version: int, metadata: Metadata
+    ) -> dg.MaterializeResult[Any]:
+        """What Dagster hears of a partition that stands in the lake."""
+        frame = self.lake.scan(table, self.key)
+        shown = written(self.lake, table, rows, frame.head(PREVIEW_ROWS).collect(), version, partitioned=bool(self.key))
         return dg.MaterializeResult(
             asset_key=table,
-            check_results=results(table, self.lake.scan(table, self.key), self.study, self.key),
+            check_results=results(table, frame, self.study, self.key),
             data_version=dg.DataVersion(content),
-            metadata={
-                **shown,
-                **headline(table, self.lake.scan(table, self.key)),
-                **(metadata or {}),
-                **self._why(),
-                **_counts(exclusions),
-            },
+            metadata={**shown, **headline(table, frame), **metadata},
         )
 
     def _why(self) -> Metadata:

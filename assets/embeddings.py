@@ -10,9 +10,11 @@ from affectlake import judged
 from affectlake.assessment import Space, dimension_rows, embedding_rows, learnt, quality_row
 from affectlake.curves import curve_rows
 from affectlake.exclusions import Exclusions
+from affectlake.tables import EMBEDDING_RUNS, unstamped
 from assets._items import scoring_items
 from assets._judging import Counted, counted, stimuli
 from assets._plots import drawn
+from assets._runs import Runs
 from assets._work import Work
 from assets.recipes import EMBEDDINGS
 from resources.device import DeviceResource
@@ -41,13 +43,14 @@ def embeddings(
     model = work.study.model(work.model)
     clips, rated, left_out = videos.collect(), ratings.collect(), Exclusions()
     given_up = 0
+    runs = pl.DataFrame(schema=unstamped(EMBEDDING_RUNS))
     if isinstance(model, FeaturesModel):
         space = _features(work, model, clips, left_out)
     else:
         answers = counted(work, judgments.collect(), triplets.collect())
         given_up = answers.n_given_up
         with progress.track(context, f"{model.name}: learning the space") as advance:
-            space = _learn(work, answers, clips, device.pick(), advance)
+            space, runs = _learn(work, answers, clips, device.pick(), advance)
     proposals = _proposals(work, space, clips, captions)
     rows = embedding_rows(space, model.name, clips)
     yield work.result("embeddings", work.stamped(rows), device.describe(), left_out)
@@ -64,6 +67,7 @@ def embeddings(
         judgments_version=work.lake.version("judgments"),
     )
     yield work.result("embedding_quality", work.stamped(quality))
+    yield work.result("embedding_runs", work.stamped(runs))
     curves = curve_rows(space, model.name)
     yield work.result("embedding_curves", work.stamped(curves), drawn(curves))
 
@@ -76,7 +80,10 @@ def _features(work: Work, model: FeaturesModel, clips: pl.DataFrame, left_out: E
     return Space(items.to_numpy(), vectors, names)
 
 
-def _learn(work: Work, answers: Counted, clips: pl.DataFrame, device: str, advance: Advance) -> Space:
+def _learn(
+    work: Work, answers: Counted, clips: pl.DataFrame, device: str, advance: Advance
+) -> tuple[Space, pl.DataFrame]:
+    """Return the space, and the rows of ``embedding_runs`` without the stamp."""
     from affectlake.learning_curve import learning_curve
     from affectlake.spose import fit_reproducible
     from assets._checkpoints import LakeCheckpoints
@@ -93,9 +100,13 @@ def _learn(work: Work, answers: Counted, clips: pl.DataFrame, device: str, advan
     checkpoints = LakeCheckpoints(work.lake, work.model, EMBEDDINGS.code_version, work.context.run.run_id)
     if checkpoints.n_found:
         work.context.log.info(f"{work.model}: going on with {checkpoints.n_found} runs of an earlier training")
+    runs = Runs(work, train.height, n_items)
+    if runs.starts is not None:
+        work.context.log.info(f"{work.model}: each run begins with what it ended with before")
     fit = fit_reproducible(
         judged.odd_last(train),
         n_items,
+        starts=runs.starts,
         dimensions_kept=settings.keep,
         seeds=settings.seeds,
         l1=settings.l1,
@@ -113,7 +124,8 @@ def _learn(work: Work, answers: Counted, clips: pl.DataFrame, device: str, advan
         **common,
     )
     checkpoints.clear()
-    return learnt(fit, answers.judgments, answers.purposes, answers.prompt_version, tuple(parts))
+    space = learnt(fit, train, answers.judgments, answers.purposes, answers.prompt_version, tuple(parts))
+    return space, runs.rows(settings.seed, fit.runs)
 
 
 def _proposals(

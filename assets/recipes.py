@@ -13,6 +13,7 @@ from affectlake.report.html import appearance
 from resources.brains import BidsBrain
 from resources.methods import versions
 from resources.provenance import Key, Recipe
+from resources.refitting import few_new_judgments
 from resources.study import FeaturesModel, RatingsModel, ServiceModel, Study, reads_captions
 
 
@@ -171,14 +172,19 @@ JUDGMENTS = Recipe(
     applies=lambda study: bool(study.models),
 )
 EMBEDDINGS = Recipe(
-    outputs=("embeddings", "dimensions", "embedding_quality", "embedding_curves"),
+    outputs=("embeddings", "dimensions", "embedding_quality", "embedding_runs", "embedding_curves"),
     inputs=("judgments", "triplets", "videos", "captions", "ratings", "frames"),
     code=("assets.embeddings", "resources.agents.features"),
     # answers of other settings stay in the table of judgments: which of them count is decided by the settings
-    settings=lambda study, key: [study.dump("embedding"), study.items, _judging(study, key)],
+    settings=lambda study, key: [
+        study.embedding.model_dump(mode="json", exclude={"refit_share"}),
+        study.items,
+        _judging(study, key),
+    ],
     files=_files("models.{model}.file", "models.{model}.ids", "items"),
     uses=_embedding_inputs,
     media=_sees,
+    settled=few_new_judgments,
     applies=lambda study: bool(study.models),
 )
 DIMENSION_GRAPH = Recipe(

@@ -87,7 +87,8 @@ def state(recipe: Recipe, key: Key, study: Study, ledger: Ledger) -> State:
     have = [ledger.fingerprint(table, key) for table in recipe.outputs]
     if any(h is None for h in have):
         return State.MISSING
-    return State.CURRENT if all(h == wanted for h in have) else State.STALE
+    current = all(h == wanted for h in have) or recipe.settled(recipe, study, key, ledger)
+    return State.CURRENT if current else State.STALE
 
 
 def stages(recipes: Sequence[Recipe]) -> Iterator[list[Recipe]]:

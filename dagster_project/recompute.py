@@ -27,7 +27,7 @@ Verdict = Literal["different", "rounding", "equal"]
 """Worst first. Sums over threads are not the same to the last bit on another machine."""
 
 _ROUNDING = 1e-6
-_OWN_PAST = ("videos", "triplets")
+_OWN_PAST = ("videos", "triplets", "embedding_runs")
 """Tables whose computation goes on from what they held before."""
 _BESIDE = {"embeddings": ("attempts",)}
 """Tables that a computation looks at beside its inputs."""

@@ -55,6 +55,8 @@ class Recipe:
     media : callable
         ``(study, key)`` to True where the clips' files matter; else only which clips there are, their items and
         canonical clips.
+    settled : callable
+        ``(recipe, study, key, ledger)`` to True where a partition counts as current though an input has changed.
     may_wait : bool
         True where a run may end well and without a result, since others have not delivered yet.
     applies : callable
@@ -69,6 +71,7 @@ class Recipe:
     uses: Callable[[Study, Key], tuple[str, ...]] | None = None
     models: Callable[[Study], set[str]] | None = None
     media: Callable[[Study, Key], bool] = lambda study, key: False
+    settled: Callable[[Recipe, Study, Key, Ledger], bool] = lambda recipe, study, key, ledger: False
     may_wait: bool = False
     applies: Callable[[Study], bool] = lambda study: True
 
@@ -157,6 +160,13 @@ class Ledger:
         version = self.data_version(table, key)
         return version if media or version is None or table != "videos" else self._clips
 
+    def data_version_at(self, table: str, key: Key, version: int) -> str | None:
+        """Hash of a partition's content in a version of its table, or None where it had not been computed."""
+        of_partition = (pl.col("table") == table) & (pl.col("partition") == partition_name(key))
+        rows = self.lake.scan("materializations").filter(of_partition, pl.col("delta_version") <= version)
+        newest = rows.sort("finished_at", "delta_version").last().select("data_version").collect()
+        return None if newest.is_empty() else str(newest.item())
+
     @cached_property
     def _clips(self) -> str:
         """Which clips there are, whatever is known of their files."""
@@ -183,16 +193,25 @@ def _newest(lake: Lake, table_id: str, version: int) -> _Rows:
     return known[2]
 
 
-def fingerprint(recipe: Recipe, key: Key, study: Study, ledger: Ledger) -> str | None:
+def fingerprint(
+    recipe: Recipe, key: Key, study: Study, ledger: Ledger, as_of: Mapping[str, int] | None = None
+) -> str | None:
     """Hash of what the partition ``key`` would be computed from now, or None where an input is not there yet.
 
     A computation over all models or subjects (one with fewer dimensions than its input) takes those that are there.
+    Tables named in ``as_of`` enter with their content in that version.
     """
+
+    def content(table: str, k: Key) -> str | None:
+        if as_of and table in as_of:
+            return ledger.data_version_at(table, k, as_of[table])
+        return ledger.content(table, k, media=recipe.media(study, key))
+
     versions: dict[str, object] = {}
     for table in recipe.used(study, key):
         wanted = recipe.upstream(table, key, study)
-        found = {partition_name(k): ledger.content(table, k, media=recipe.media(study, key)) for k in wanted}
-        have = {name: content for name, content in found.items() if content is not None}
+        found = {partition_name(k): content(table, k) for k in wanted}
+        have = {name: version for name, version in found.items() if version is not None}
         over_all = set(dimensions(table)) - set(key)
         if not have if over_all else len(have) < len(wanted):
             return None

@@ -282,6 +282,9 @@ class Embedding(Settings):
     seeds: int = Field(10, ge=2, le=1000)
     l1: Literal["auto"] | float = "auto"
     seed: int = 0
+    refit_share: float = Field(0.0, ge=0, lt=1)
+    """New training judgments up to this share of those that a space was learnt from leave it as it is. With more it is
+    learnt again, each run from where it ended. At 0 any new judgment has it learnt again, from random weights."""
     positions: bool = False
     """Fit the judge's preference for the first, second and third place shown along with the space."""
     labels: str | None = None

@@ -1,10 +1,12 @@
 """The rows that describe a space hold what its parts say, whatever the order of the items."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
-from affectlake import assessment, curves, learning_curve, quality, spose
+from affectlake import assessment, curves, judged, learning_curve, quality, spose
 from affectlake.scales import CATEGORIES
 from affectlake.tables import DIMENSIONS, EMBEDDING_CURVES, EMBEDDING_QUALITY, EMBEDDINGS
 from tests.affectlake._planted import judge, plant
@@ -67,7 +69,8 @@ def space(planted):
     fit = spose.Spose(planted, 0.01, 0, history, reproducibility=r, runs=(planted, planted[:, ::-1]))
     score = quality.held_out(planted, judge(planted, 50, seed=7))
     part = learning_curve.Part(540, score, planted[:, :4])
-    return assessment.learnt(fit, judgments, purposes, "v1", (part,))
+    train = judged.with_purpose(judgments, purposes, "train")
+    return assessment.learnt(fit, train, judgments, purposes, "v1", (part,))
 
 
 def row_of(space, videos, ratings, scored=None):
@@ -82,7 +85,7 @@ def test_a_learnt_space_holds_the_items_that_were_judged_in_training(planted):
     answers = answers[(answers != 11).all(axis=1)]
     judgments = judgment_frame(answers)
     purposes = judgments.select("triplet_id", purpose=pl.lit("train"))
-    space = assessment.learnt(spose.Spose(planted, 0.01, 0), judgments, purposes, "v1")
+    space = assessment.learnt(spose.Spose(planted, 0.01, 0), judgments, judgments, purposes, "v1")
     assert 11 not in space.items
     np.testing.assert_array_equal(space.vectors, planted[space.items])
     assert space.n_judgments.sum() == 3 * len(answers)
@@ -142,9 +145,23 @@ def test_the_quality_row_scores_each_purpose_with_its_own_judgments(space, plant
     assert (row["l1"], row["judgments_version"]) == (0.01, 7)
 
 
+def test_a_held_out_judgment_about_three_clips_that_were_trained_on_is_counted_and_kept_out(space, videos, ratings):
+    items = ["a", "b", "c"]
+    trained = space.trained_on.select(items).unique()
+    shared = space.judgments.join(space.trained_on.select("triplet_id"), on="triplet_id", how="anti")
+    by_chance = shared.join(trained, on=items, how="semi").height
+    assert row_of(space, videos, ratings)["n_leaked"] == by_chance
+    canary = space.trained_on.head(1).drop("purpose").with_columns(triplet_id=pl.lit(77_777, dtype=pl.Int64))
+    purpose = pl.DataFrame({"triplet_id": [77_777], "purpose": ["test"]})
+    leaking = replace(
+        space, judgments=pl.concat([space.judgments, canary]), purposes=pl.concat([space.purposes, purpose])
+    )
+    assert row_of(leaking, videos, ratings)["n_leaked"] == by_chance + 1
+
+
 def test_what_was_not_asked_is_null(space, videos, ratings):
     train = space.purposes.filter(pl.col("purpose") == "train")
-    only = assessment.learnt(space.fit, space.judgments, train, "v1")
+    only = assessment.learnt(space.fit, space.trained_on, space.judgments, train, "v1")
     row = row_of(only, videos, ratings.head(0))
     assert [row[c] for c in ("accuracy", "ceiling", "rsm_r", "top3_27")] == [None] * 4
 

@@ -66,16 +66,35 @@ def test_costs_are_held_against_the_models_cap() -> None:
     assert over.numbers["spent_usd"] == pytest.approx(1.0)
 
 
+GOOD = {
+    "n_train": 600,
+    "n_leaked": 0,
+    "accuracy": 0.7,
+    "accuracy_low": 0.68,
+    "ceiling": 0.75,
+    "ceiling_high": 0.8,
+    "chance_high": 0.4,
+}
+
+
 def quality(**values: float | None) -> pl.DataFrame:
-    return pl.DataFrame([values], schema=dict.fromkeys(values, pl.Float64))
+    """A row of ``embedding_quality`` with nothing amiss but ``values``."""
+    return pl.DataFrame([GOOD | values], schema=dict.fromkeys(GOOD, pl.Float64))
+
+
+def test_a_held_out_judgment_that_was_trained_on_keeps_the_rows_out() -> None:
+    assert check("embedding_quality", "held_out", quality()).passed
+    leaking = check("embedding_quality", "held_out", quality(n_leaked=1))
+    assert not leaking.passed
+    assert leaking.check.blocking
+    assert check("embedding_quality", "held_out", quality(n_train=None, n_leaked=None)).passed, "features: no training"
 
 
 def test_an_accuracy_above_the_ceiling_or_at_chance_is_found() -> None:
-    row = {"accuracy": 0.7, "accuracy_low": 0.68, "ceiling": 0.75, "ceiling_high": 0.8, "chance_high": 0.4}
-    assert all(v.passed for v in verdicts("embedding_quality", quality(**row).lazy()))
-    assert not check("embedding_quality", "below_ceiling", quality(**{**row, "accuracy_low": 0.81})).passed
-    assert not check("embedding_quality", "above_chance", quality(**{**row, "accuracy": 0.39})).passed
-    assert check("embedding_quality", "below_ceiling", quality(**{**row, "ceiling_high": None})).passed
+    assert all(v.passed for v in verdicts("embedding_quality", quality().lazy()))
+    assert not check("embedding_quality", "below_ceiling", quality(accuracy_low=0.81)).passed
+    assert not check("embedding_quality", "above_chance", quality(accuracy=0.39)).passed
+    assert check("embedding_quality", "below_ceiling", quality(ceiling_high=None)).passed
 
 
 def test_dimensions_that_do_not_come_back_are_found() -> None:

@@ -9,13 +9,16 @@ import sys
 import time
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import polars as pl
 import pytest
 
 from affectlake.triplets import sample
-from dagster_project.planning import Selection, State, survey
-from dagster_project.runner import Outcome
+from dagster_project.explain import Explainer, recipe_of
+from dagster_project.planning import Batch, Selection, State, survey
+from dagster_project.recompute import recompute
+from dagster_project.runner import Launcher, Outcome
 
 from .conftest import Finished
 
@@ -63,6 +66,34 @@ def test_settings_that_are_changed_and_changed_back_give_the_first_result_again(
     assert accuracy(tiny) == first
 
 
+def test_few_new_judgments_leave_a_space_as_it_is_and_more_have_it_learnt_on_from_there(tiny: Finished) -> None:
+    tiny.edit("seeds: 2}", "seeds: 2, refit_share: 0.1}")
+    assert tiny.run().failed == {}
+    first = tiny.lake.read("embeddings")
+    tiny.edit("train: 600", "train: 640")
+    few = tiny.run()
+    assert few.failed == {}
+    assert tiny.lake.read("judgments").height == 790, "they are asked all the same"
+    assert tiny.lake.read("embeddings").equals(first)
+    assert {s for _, _, s in survey(tiny.study, tiny.lake)} == {State.CURRENT}
+    tiny.edit("train: 640", "train: 700")
+    assert tiny.run().failed == {}
+    assert tiny.lake.read("embedding_quality")["n_train"].item() == 700
+    runs = tiny.lake.read("embedding_runs")
+    assert runs["n_random"].unique().to_list() == [600], "each run began with what it had ended with"
+    explainer = Explainer(tiny.study, tiny.lake)
+    found = recompute(explainer, recipe_of("embeddings"), {"model": "judge"})
+    assert found.verdict == "equal", found
+    tiny.edit("train: 700", "train: 960")
+    assert tiny.run().failed == {}
+    runs = tiny.lake.read("embedding_runs")
+    assert runs["n_random"].unique().to_list() == [960], "with so many more it begins with random weights"
+    before = tiny.lake.version("embeddings")
+    tiny.edit("keep: 4", "keep: 3")
+    assert tiny.run().failed == {}
+    assert tiny.lake.version("embeddings") != before, "a setting that changed does not wait"
+
+
 def test_another_seed_asks_again_and_learns_from_all_that_was_asked(tiny: Finished) -> None:
     assert tiny.run().failed == {}
     tiny.edit("seed: 0", "seed: 1")
@@ -91,6 +122,33 @@ def test_an_edited_list_of_items_is_scored_anew(tiny: Finished) -> None:
     (tiny.folder / "chosen.txt").write_text("v00\nv01\n")
     assert tiny.run().failed == {}
     assert tiny.lake.read("embedding_quality")["n_items"].item() == 2
+
+
+def test_a_retry_keeps_what_is_finished_and_a_person_gets_what_was_asked_for(tiny: Finished) -> None:
+    assert tiny.run().failed == {}
+    recipe, key = recipe_of("embeddings"), {"model": "judge"}
+
+    def versions() -> list[int | None]:
+        return [tiny.lake.version(table) for table in recipe.outputs]
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        launcher = Launcher(tiny.study, instance)
+        batch, first = Batch((recipe,), key), versions()
+        launcher.tags |= {"dagster/retry_number": "1"}
+        assert launcher.run(batch) == {}
+        assert versions() == first
+        told = instance.get_latest_materialization_event(dg.AssetKey("embeddings"))
+        assert told is not None
+        assert told.asset_materialization is not None
+        assert told.asset_materialization.metadata["kept"].value is True
+        tiny.edit("keep: 4", "keep: 3")
+        launcher = Launcher(tiny.study, instance)
+        launcher.tags |= {"dagster/retry_number": "1"}
+        assert launcher.run(batch) == {}
+        second = versions()
+        assert all(a != b for a, b in zip(first, second, strict=True)), "what is stale is computed by a retry as well"
+        assert Launcher(tiny.study, instance).run(batch) == {}
+        assert all(a != b for a, b in zip(second, versions(), strict=True))
 
 
 def test_both_failures_of_one_run_are_told_at_once(tiny: Finished) -> None:
