@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from datetime import UTC, datetime
@@ -167,6 +168,23 @@ def test_a_scan_keeps_the_version_that_it_was_made_of(lake: Lake) -> None:
     scan = lake.scan("judgments")
     lake.append("judgments", answers("m", [2]))
     assert scan.collect().height == 1
+
+
+def test_what_another_program_commits_or_puts_in_the_place_of_a_table_is_seen_at_once(lake: Lake) -> None:
+    key = {"subject": "s1", "model": "m1"}
+    lake.overwrite("run_scores", scores("s1", "m1"), key)
+    assert lake.read("run_scores").height == 3
+    folder, version = Path(lake.uri("run_scores")), lake.version("run_scores")
+    before = folder.with_name("before")
+    shutil.copytree(folder, before)
+    DeltaTable(str(folder)).delete("run = 0")
+    assert lake.version("run_scores") == (version or 0) + 1
+    assert lake.read("run_scores").height == 2
+    shutil.rmtree(folder)
+    assert lake.read("run_scores").is_empty()
+    before.rename(folder)
+    assert lake.version("run_scores") == version
+    assert lake.read("run_scores").height == 3
 
 
 def test_a_scan_of_a_partition_reads_its_files_only(lake: Lake) -> None:
