@@ -287,6 +287,7 @@ def _parse(module: str) -> tuple[str, tuple[str, ...]]:
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(module)
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    tree.body = [s for s in tree.body if not _is_for_types(s)] or [ast.Pass()]
     imported = {candidate for node in ast.walk(tree) for candidate in _imported(node) if _decides(candidate, module)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -314,6 +315,11 @@ def _decides(candidate: str, importer: str) -> bool:
     """Whether what is imported is part of the importer's code: judgments stand between agents and all that follows."""
     followed = candidate.startswith(_FOLLOWED) or (candidate.startswith(_AGENTS) and importer.startswith(_AGENTS))
     return followed and candidate not in _NO_RESULT
+
+
+def _is_for_types(statement: ast.stmt) -> bool:
+    """Whether a statement is there for a type checker only: what it imports is never run."""
+    return isinstance(statement, ast.If) and ast.unparse(statement.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +30,8 @@ BACKFILL = """mutation($p: LaunchBackfillParams!) {
   }
 }"""
 STATUS = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 class Ui:
@@ -57,8 +61,6 @@ def wait(seconds: float, what: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def ui(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    import shutil
-
     folder = tmp_path_factory.mktemp("served") / "study"
     shutil.copytree(finished.folder, folder)
     with socket.socket() as free:
@@ -132,3 +134,49 @@ def test_a_backfill_of_chosen_partitions_computes_them_and_writes_them_down(ui: 
             assert two is not None
             assert (one["run_id"] != two["run_id"]) == (f"{model}|{subject}" in chosen)
             assert one["data_version"] == two["data_version"], "the same inputs gave another result"
+
+
+@pytest.fixture
+def page(ui: Ui) -> Iterator[Any]:
+    """A window on the user interface, as the person before it sees it."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    with playwright.sync_playwright() as program:
+        running = program.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        window = running.new_page(base_url=f"http://127.0.0.1:{ui.port}", viewport={"width": 1500, "height": 950})
+        window.set_default_timeout(60_000)
+        yield window
+        running.close()
+
+
+def versions(ui: Ui, table: str) -> dict[str, Any]:
+    """What computed each subject's partition last."""
+    ledger = Ledger(ui.study.lake)
+    rows = {subject: ledger.row(table, {"subject": subject}) for subject in ui.study.study.subjects}
+    return {subject: row and row["run_id"] for subject, row in rows.items()}
+
+
+def test_a_person_materializes_a_partition_launches_a_backfill_and_sees_the_checks(ui: Ui, page: Any) -> None:
+    table, before = "decoding_scores", versions(ui, "decoding_scores")
+    page.goto(f"/assets/{table}")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_text("Select a partition").click()
+    page.get_by_role("menuitem").filter(has_text="sub-01").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name=re.compile("^Launch")).click()
+    one = wait(120, lambda: (now := versions(ui, table))["sub-01"] != before["sub-01"] and now)
+    assert one["sub-02"] == before["sub-02"], "the other partition was not asked for"
+
+    page.goto(f"/assets/{table}")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_role("button", name="All", exact=True).click()
+    page.get_by_role("button", name=re.compile("^Launch")).click()
+    assert wait(180, lambda: all(run != one[subject] for subject, run in versions(ui, table).items()))
+
+    page.goto("/assets/encoding_scores?view=checks")
+    page.get_by_text("voxels_scored").first.wait_for()
+    page.goto("/assets/embedding_quality?view=checks")
+    for name in ("held_out", "below_ceiling", "above_chance"):
+        page.get_by_text(name).first.wait_for()
+    assert page.get_by_text("Passed").count() >= 3

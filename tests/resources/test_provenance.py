@@ -147,6 +147,7 @@ def test_comments_and_docstrings_are_not_code(tmp_path: Path, monkeypatch: pytes
     texts = {
         "plain": "def f(x):\n    return x + 1\n",
         "talkative": '"""Doc."""\n\n\ndef f(x):\n    """Add one."""\n    # why\n    return x + 1\n',
+        "typed": "if TYPE_CHECKING:\n    from affectlake.spose import Spose\n\n\ndef f(x):\n    return x + 1\n",
         "other": "def f(x):\n    return x + 2\n",
     }
     trees = {}
@@ -155,7 +156,7 @@ def test_comments_and_docstrings_are_not_code(tmp_path: Path, monkeypatch: pytes
         from resources.provenance import _parse
 
         trees[name] = _parse(f"module_{name}")[0]
-    assert trees["plain"] == trees["talkative"]
+    assert trees["plain"] == trees["talkative"] == trees["typed"], "nor is what only a type checker reads"
     assert trees["plain"] != trees["other"]
 
 
