@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from affectlake.report.blocks import Cell, Figure, Section, Table, cell
+from affectlake.report.blocks import Cell, Figure, Fold, Section, Table, cell
 from affectlake.report.numbers import ABSENT, coefficient, count, percent, plural, probability
 from affectlake.report.regional import Points, heat, points
 from affectlake.report.results import SIGNIFICANT, Results
@@ -182,12 +182,16 @@ def decoding(results: Results) -> Section | None:
     return Section(
         "decoding",
         "What can be read from which region?",
-        [points(results, rows, "decoding", figure), _decoded(results, rows)],
+        [
+            points(results, rows, "decoding", figure),
+            Fold(f"Every subject's numbers ({plural(rows.height, 'row')})", [_decoded(results, rows)]),
+        ],
     )
 
 
 def _decoded(results: Results, rows: pl.DataFrame) -> Table:
     labels = {(m, d): label for m, d, label in results.table("dimensions").select("model", "dimension", "label").rows()}
+    place = {roi: k for k, roi in enumerate(results.regions)}
     body = [
         [
             cell(r["roi"]),
@@ -199,9 +203,8 @@ def _decoded(results: Results, rows: pl.DataFrame) -> Table:
             cell(probability(r["q"]), r["q"]),
             cell(_best_read(r, labels)),
             cell(count(r["n_voxels"]), r["n_voxels"]),
-            cell(count(r["n_stimuli"]), r["n_stimuli"]),
         ]
-        for r in rows.iter_rows(named=True)
+        for r in sorted(rows.iter_rows(named=True), key=lambda r: (place.get(r["roi"], len(place)), r["roi"]))
     ]
     return Table(
         "What is decoded from each region: mean over dimensions of the cross-validated r with its permutation p, "
@@ -217,7 +220,6 @@ def _decoded(results: Results, rows: pl.DataFrame) -> Table:
             "#q",
             "best dimension",
             "#voxels",
-            "#presentations",
         ),
         body,
     )
