@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from affectlake.labelling import Proposal
     from affectlake.learning_curve import Part
     from affectlake.quality import Estimate
+    from affectlake.reproducibility import Reproducibility
     from affectlake.spose import Spose
 
 Floats = npt.NDArray[np.float32]
@@ -183,20 +184,25 @@ def _video_ids(items: Ints, videos: pl.DataFrame) -> pl.Series:
 
 def _returning(space: Space) -> dict[str, Doubles]:
     """How surely each dimension comes back, by column: over runs, over halves of the items, over judgments."""
-    from affectlake.learning_curve import stability
-    from affectlake.reproducibility import split_half
+    from affectlake.reproducibility import split_half, stability
 
     fit = space.fit
     if fit is None:
         return {}
-    scores = {
+    scores: dict[str, Doubles | None] = {
         "reproducibility": fit.reproducibility,
         "reproducibility_low": fit.reproducibility_low,
         "reproducibility_high": fit.reproducibility_high,
-        "split_half": split_half(fit.weights, fit.runs) if fit.runs else None,
-        "stability": stability(fit.weights, space.parts[-1].weights) if space.parts else None,
     }
+    if fit.runs:
+        scores |= _with_interval("split_half", split_half(fit.weights, fit.runs))
+    if space.parts:
+        scores |= _with_interval("stability", stability(fit.weights, space.parts[-1].weights))
     return {column: r for column, r in scores.items() if r is not None}
+
+
+def _with_interval(name: str, found: Reproducibility) -> dict[str, Doubles]:
+    return {name: found.r, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def quality_row(

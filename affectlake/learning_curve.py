@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from affectlake import quality, spose
 from affectlake._spose_data import HARD, Floats, Ints, judgments
-from affectlake.reproducibility import correlations
 
 SHARES = (0.1, 0.25, 0.5, 0.9)
 """Parts of the judgments that are fitted; the largest shows how stable the dimensions are without a tenth of them."""
@@ -92,8 +91,3 @@ def learning_curve(
         parts.append(Part.of(fit.weights, len(chosen), held))
         say((k + 1) / len(shares), f"learning curve: {len(chosen):,} judgments")
     return parts
-
-
-def stability(weights: ArrayLike, part: ArrayLike) -> NDArray[np.float64]:
-    """Return the r of each dimension with its best match in a fit on a part of the judgments, float64[d]."""
-    return np.asarray(correlations(weights, part).max(axis=1, initial=0))

@@ -32,7 +32,7 @@ _ALMOST_ONE = 1 - 1e-7
 
 @dataclass(frozen=True)
 class Reproducibility:
-    """Mean r with the best match in every run, and its 95 % confidence interval, each float64[d]."""
+    """How far each dimension comes back, as r, and its 95 % confidence interval (Fisher's z), each float64[d]."""
 
     r: Doubles
     low: Doubles
@@ -97,7 +97,7 @@ def _fisher_mean(r: Doubles) -> Reproducibility:
     return Reproducibility(np.tanh(mean), np.tanh(mean - half), np.tanh(mean + half))
 
 
-def split_half(weights: ArrayLike, runs: Sequence[ArrayLike]) -> Doubles:
+def split_half(weights: ArrayLike, runs: Sequence[ArrayLike]) -> Reproducibility:
     """Consistency of each dimension over runs when matches are made on one half of the items and scored on the other.
 
     Parameters
@@ -107,8 +107,9 @@ def split_half(weights: ArrayLike, runs: Sequence[ArrayLike]) -> Doubles:
 
     Returns
     -------
-    float64[d]
-        Matched on odd items, scored on even ones, and the other way round; averaged on Fisher's z.
+    Reproducibility
+        Matched on odd items, scored on even ones, and the other way round; averaged on Fisher's z, with the interval of
+        the mean over runs and halves.
 
     Notes
     -----
@@ -124,7 +125,27 @@ def split_half(weights: ArrayLike, runs: Sequence[ArrayLike]) -> Doubles:
                 continue
             partner = correlations(w[match::2], other[match::2]).argmax(axis=1)
             scores.append(np.diag(correlations(w[test::2], other[test::2][:, partner])))
-    return _fisher_mean(np.stack(scores, axis=1)).r
+    return _fisher_mean(np.stack(scores, axis=1))
+
+
+def stability(weights: ArrayLike, part: ArrayLike) -> Reproducibility:
+    """Score each dimension by its best match in a fit on a part of the judgments.
+
+    Parameters
+    ----------
+    weights : float[n_items, d]
+    part : float[n_items, d_part]
+
+    Returns
+    -------
+    Reproducibility
+        The largest r with a dimension of ``part``, with the interval of a correlation over the items; 0 to 0 where
+        ``part`` has no dimension.
+    """
+    r = correlations(weights, part).max(axis=1, initial=0)
+    z = np.arctanh(np.clip(r, -_ALMOST_ONE, _ALMOST_ONE))
+    half = (r > 0) * 1.96 / np.sqrt(max(len(np.asarray(weights)) - 3, 1))
+    return Reproducibility(np.tanh(z), np.tanh(z - half), np.tanh(z + half))
 
 
 def greedy(runs: Sequence[ArrayLike], dimensions_kept: int) -> Kept:

@@ -392,7 +392,11 @@ DIMENSIONS = Table(
         Column(
             "split_half", pl.Float64, "the same, matched on half of the items and scored on the other", nullable=True
         ),
+        Column("split_half_low", pl.Float64, "95 % confidence interval over runs and halves, Fisher z", nullable=True),
+        Column("split_half_high", pl.Float64, "95 % confidence interval over runs and halves, Fisher z", nullable=True),
         Column("stability", pl.Float64, "r with its best match in a fit on 90 % of the judgments", nullable=True),
+        Column("stability_low", pl.Float64, "95 % confidence interval over items, Fisher z", nullable=True),
+        Column("stability_high", pl.Float64, "95 % confidence interval over items, Fisher z", nullable=True),
         Column("correlations", pl.List(CORRELATION), "Pearson r with each rating, BH-FDR q over all of them"),
         Column("proposed_label", pl.String, "label that an agent gave to the top clips' captions", nullable=True),
         Column("proposed_by", pl.String, "the agent: its model's name in the study", nullable=True),

@@ -255,11 +255,18 @@ def _dimension_table(results: Results, rows: pl.DataFrame) -> Table:
                         interval(r["reproducibility"], r["reproducibility_low"], r["reproducibility_high"]),
                         r["reproducibility"],
                     ),
-                    cell(coefficient(r["split_half"]), r["split_half"]),
-                    cell(coefficient(r["stability"]), r["stability"]),
+                    cell(interval(r["split_half"], r["split_half_low"], r["split_half_high"]), r["split_half"]),
+                    cell(interval(r["stability"], r["stability_low"], r["stability_high"]), r["stability"]),
                 ]
             )
-    heads = ("dimension", "label", "#share", "#reproducibility [95 % CI]", "#split-half", "#stability")
+    heads = (
+        "dimension",
+        "label",
+        "#share",
+        "#reproducibility [95 % CI]",
+        "#split-half [95 % CI]",
+        "#stability [95 % CI]",
+    )
     return Table(
         "Reproducibility of every dimension. Split-half: matched on half of the clips and scored on the other. "
         "Stability: r with its match in a fit on 90 % of the judgments.",

@@ -50,12 +50,12 @@ def test_empty_dimensions_of_a_run_take_no_part(planted):
 def test_split_half_consistency_has_no_optimism_for_noise():
     rng = np.random.default_rng(1)
     weights, runs = rng.random((400, 20)), [rng.random((400, 40)) for _ in range(4)]
-    assert abs(reproducibility.split_half(weights, runs).mean()) < 0.05
+    assert abs(reproducibility.split_half(weights, runs).r.mean()) < 0.05
     assert reproducibility.reproducibility(weights, runs).r.mean() > 0.08
 
 
 def test_split_half_consistency_finds_the_same_dimension(planted):
-    assert (reproducibility.split_half(planted, [noisy(planted, 0.05, k) for k in range(3)]) > 0.9).all()
+    assert (reproducibility.split_half(planted, [noisy(planted, 0.05, k) for k in range(3)]).low > 0.9).all()
 
 
 def test_the_dimensions_that_all_runs_share_are_kept(planted):
@@ -111,3 +111,17 @@ def test_asking_for_more_dimensions_than_there_are_is_said(answers):
     result = spose.fit_reproducible(answers, N, seeds=2, dimensions=10, dimensions_kept=30, l1=0.03)
     assert result.weights.shape[1] < 30
     assert any("of the 30 dimensions asked for" in text for text in result.lacks)
+
+
+def test_stability_is_the_r_with_the_best_match_and_its_interval_narrows_with_items(planted):
+    same = reproducibility.stability(planted, planted[:, ::-1])
+    np.testing.assert_allclose(same.r, 1)
+    lacking = reproducibility.stability(planted, planted[:, 1:])
+    assert lacking.r[0] < 0.6
+    assert (lacking.low <= lacking.r).all()
+    assert (lacking.r <= lacking.high).all()
+    part = noisy(planted, 0.3, 0)
+    few, many = (reproducibility.stability(planted[:n], part[:n]) for n in (20, len(planted)))
+    assert (many.high - many.low).mean() < (few.high - few.low).mean()
+    nothing = reproducibility.stability(planted, planted[:, :0])
+    assert nothing.r.tolist() == nothing.low.tolist() == nothing.high.tolist() == [0] * planted.shape[1]
