@@ -58,12 +58,12 @@ def due_with(program: Path, study: Finished, file: str = "", added: str = "") ->
 @pytest.mark.parametrize(
     ("file", "added", "first"),
     [
-        ("", "", set()),
+        pytest.param("", "", set(), marks=pytest.mark.long),
         ("affectlake/encoding.py", "# a remark\n'''and a text'''", set()),
         ("affectlake/decoding.py", "UNUSED = 1", {"decoding_scores"}),
-        ("affectlake/contrast.py", "UNUSED = 1", {"comparisons"}),
+        pytest.param("affectlake/contrast.py", "UNUSED = 1", {"comparisons"}, marks=pytest.mark.long),
         ("affectlake/prompts.py", "UNUSED = 1", {"judgments"}),
-        ("affectlake/report/numbers.py", "UNUSED = 1", {"report"}),
+        pytest.param("affectlake/report/numbers.py", "UNUSED = 1", {"report"}, marks=pytest.mark.long),
     ],
 )
 def test_code_that_changed_makes_stale_what_it_decides(
