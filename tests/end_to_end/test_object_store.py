@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -127,7 +128,7 @@ def test_no_table_and_no_key_is_left_on_this_machine(judged: Remote) -> None:
 def test_a_whole_study_with_scans_report_and_exports(written: Path, tmp_path: Path, store: ObjectStore) -> None:
     shutil.copytree(written, tmp_path / "study")
     study = remote(tmp_path / "study", SMALL, store, "whole")
-    assert "31 of 31 partitions are current" in study.command("run")
+    assert re.search(r"\b(\d+) of \1 partitions are current", study.command("run"))
     assert "\n0 runs" in study.command("run")
     assert "sub-01" in study.command("query", "--name", "leaderboard", "--format", "csv")
     explained = study.command(
