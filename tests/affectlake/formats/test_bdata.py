@@ -181,6 +181,10 @@ def test_what_does_not_fit_is_refused(tmp_path):
         read_bdata([tmp_path / "text.mat"], stimulus_column="x")
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["betas"] = [1]
+    head = b"MATLAB 7.3 MAT-file, Platform: x".ljust(124) + b"\x00\x02IM"
+    (tmp_path / "cut.mat").write_bytes(head + bytes(64))
+    with pytest.raises(InputError, match=r"cut\.mat: begins as a MATLAB 7\.3 file.*cut off or damaged"):
+        read_bdata([tmp_path / "cut.mat"], stimulus_column="x")
     with pytest.raises(InputError, match=r"is no BData: .*it has betas"):
         read_bdata([tmp_path / "b.h5"], stimulus_column="x")
 

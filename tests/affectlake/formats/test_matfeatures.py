@@ -68,5 +68,8 @@ def test_wrong_files_are_named(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"no \.mat file"):
         read_folder(tmp_path / "empty")
+    (tmp_path / "new.mat").write_bytes(b"MATLAB 7.3 MAT-file, Platform: x".ljust(124) + b"\x00\x02IM" + bytes(512))
+    with pytest.raises(InputError, match=r"7\.3.*-v7"):
+        read_struct(tmp_path / "new.mat")
     with pytest.raises(InputError, match="struct L"):
         read_struct(folder / "0001.mat")
