@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from affectlake.errors import InputError
+from affectlake.statistics import bootstrap_correlations
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -32,7 +33,7 @@ _ALMOST_ONE = 1 - 1e-7
 
 @dataclass(frozen=True)
 class Reproducibility:
-    """How far each dimension comes back, as r, and its 95 % confidence interval (Fisher's z), each float64[d]."""
+    """How far each dimension comes back, as r, and its 95 % confidence interval, each float64[d]."""
 
     r: Doubles
     low: Doubles
@@ -139,13 +140,18 @@ def stability(weights: ArrayLike, part: ArrayLike) -> Reproducibility:
     Returns
     -------
     Reproducibility
-        The largest r with a dimension of ``part``, with the interval of a correlation over the items; 0 to 0 where
-        ``part`` has no dimension.
+        The largest r with a dimension of ``part``, and its bootstrap interval over items with that partner; 0 to 0
+        where ``part`` has no dimension that varies.
     """
-    r = correlations(weights, part).max(axis=1, initial=0)
-    z = np.arctanh(np.clip(r, -_ALMOST_ONE, _ALMOST_ONE))
-    half = (r > 0) * 1.96 / np.sqrt(max(len(np.asarray(weights)) - 3, 1))
-    return Reproducibility(np.tanh(z), np.tanh(z - half), np.tanh(z + half))
+    w, other = np.asarray(weights, np.float64), np.asarray(part, np.float64)
+    r = correlations(w, other)
+    best = r.max(axis=1, initial=0)
+    low, high = best.copy(), best.copy()
+    matched = np.flatnonzero(best > 0)
+    if matched.size:
+        partner = r[matched].argmax(axis=1)
+        low[matched], high[matched] = bootstrap_correlations(best[matched], w[:, matched], other[:, partner])
+    return Reproducibility(best, low, high)
 
 
 def greedy(runs: Sequence[ArrayLike], dimensions_kept: int) -> Kept:

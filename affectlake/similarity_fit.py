@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from affectlake.errors import InputError
 from affectlake.quality import Estimate
 from affectlake.similarity import predicted_rsm, upper
+from affectlake.statistics import bootstrap_correlations
 
 Doubles = NDArray[np.float64]
 
@@ -41,23 +42,9 @@ def rsm_fit(predicted: ArrayLike, measured: ArrayLike, *, bootstraps: int = 1000
             f"{len(x)} pairs with values that vary are too few for a correlation",
             remedy="Ask more validation triplets, or leave the score empty",
         )
-    r = float(np.corrcoef(x, y)[0, 1])
-    z = np.arctanh(np.clip(_bootstrap_r(x, y, bootstraps, seed), -1 + 1e-12, 1 - 1e-12))
-    centre, half = np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12)), 1.96 * z.std()
-    return Estimate(r, float(np.tanh(centre - half)), float(np.tanh(centre + half)))
-
-
-def _bootstrap_r(x: Doubles, y: Doubles, bootstraps: int, seed: int) -> Doubles:
-    """Draw correlations of resampled pairs, in blocks: one product of resampling counts with moments each."""
-    rng = np.random.default_rng(seed)
-    x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
-    moments = np.stack([x, y, x * x, y * y, x * y], axis=1)
-    result = []
-    for _ in range(bootstraps):
-        mx, my, xx, yy, xy = np.bincount(rng.integers(0, len(x), len(x)), minlength=len(x)) @ moments / len(x)
-        spread = (xx - mx * mx) * (yy - my * my)
-        result.append((xy - mx * my) / np.sqrt(spread) if spread > 0 else 0.0)
-    return np.asarray(result)
+    r = np.corrcoef(x, y)[0, 1:]
+    low, high = bootstrap_correlations(r, x[:, None], y[:, None], draws=bootstraps, seed=seed)
+    return Estimate(float(r[0]), float(low[0]), float(high[0]))
 
 
 def rsm_fit_by_dimensions(

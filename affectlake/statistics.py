@@ -265,3 +265,52 @@ def bootstrap_intervals(
     means = times @ (x * w[:, None]) / (times @ w)[:, None]
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
     return np.asarray(low), np.asarray(high)
+
+
+_ALMOST_ONE = 1 - 1e-12
+"""Fisher's z of r = 1 is infinite."""
+
+
+def bootstrap_correlations(
+    r: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike, *, draws: int = 1000, seed: int = 0
+) -> tuple[Float, Float]:
+    """Bootstrap 95 % intervals of correlations of columns: 1.96 standard deviations over resampled rows, on Fisher's z.
+
+    Parameters
+    ----------
+    r : float[d]
+        Pearson r of each column of ``first`` with the same column of ``second``.
+    first, second : float[n, d]
+        Columns that vary.
+    draws : int
+        Resamples of the rows, the same for all columns.
+    seed : int
+
+    Returns
+    -------
+    low, high : float64[d]
+
+    Notes
+    -----
+    The interval of Fisher's formula, 1.96 / sqrt(n - 3), holds for normal values: of sparse non-negative weights it
+    covers the true r in a quarter to three quarters of samples.
+    """
+    rng = np.random.default_rng(seed)
+    x, y = (_standard(np.asarray(a, np.float64)) for a in (first, second))
+    n, d = x.shape
+    moments = np.concatenate([x, y, x * x, y * y, x * y], axis=1)
+    drawn = np.empty((draws, d))
+    for k in range(draws):
+        counts = np.bincount(rng.integers(0, n, n), minlength=n)
+        mx, my, xx, yy, xy = (counts @ moments / n).reshape(5, d)
+        spread = (xx - mx * mx) * (yy - my * my)
+        drawn[k] = np.divide(xy - mx * my, np.sqrt(np.maximum(spread, 0)), out=np.zeros(d), where=spread > 0)
+    estimate = np.asarray(r, np.float64)
+    z, resampled = (np.arctanh(np.clip(a, -_ALMOST_ONE, _ALMOST_ONE)) for a in (estimate, drawn))
+    half = 1.96 * resampled.std(axis=0)
+    # there and back on Fisher's z loses the last bits, and an interval holds its estimate
+    return np.minimum(np.tanh(z - half), estimate), np.maximum(np.tanh(z + half), estimate)
+
+
+def _standard(x: Float) -> Float:
+    return np.asarray((x - x.mean(axis=0)) / x.std(axis=0))
