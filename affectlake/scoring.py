@@ -221,6 +221,24 @@ def voxel_rows(scene: Scene, found: Encoding | None, analytic: bool = False) -> 
     return rows.select(name for name in VOXEL_SCORES.schema if name in rows.columns)
 
 
+def searchlight_by_region(scores: pl.LazyFrame, voxels: pl.LazyFrame) -> pl.LazyFrame:
+    """Average searchlights inside regions, as Du et al. 2025 do.
+
+    Parameters
+    ----------
+    scores, voxels : polars.LazyFrame
+        Rows of the tables ``searchlight_scores`` and ``voxels``.
+
+    Returns
+    -------
+    polars.LazyFrame
+        ``subject``, ``model``, ``roi``, ``rho`` (mean over the region's centres) and ``centres`` (how many).
+    """
+    regions = voxels.select("subject", "voxel", roi="rois").explode("roi").drop_nulls("roi")
+    placed = scores.join(regions, on=["subject", "voxel"]).group_by("subject", "model", "roi")
+    return placed.agg(pl.col("rho").cast(pl.Float64).mean(), pl.len().alias("centres"))
+
+
 def voxel_p(found: Encoding, analytic: bool) -> npt.NDArray[np.float64] | None:
     """P of each voxel: of the permutations, where there were any, or of the closed form."""
     return found.p_analytic if analytic else found.p

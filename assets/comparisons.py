@@ -7,6 +7,7 @@ import polars as pl
 
 import sql
 from affectlake.contrast import compare
+from affectlake.scoring import searchlight_by_region
 from assets._work import Work
 from assets.recipes import COMPARISONS
 from resources.io_manager import LakeResource, preview
@@ -36,19 +37,12 @@ def comparisons(
             rsa_scores.join(covering, on=["subject", "model"], how="semi").select(
                 "subject", "model", "roi", metric=similar, score="rho"
             ),
-            _by_region(light.join(covering, on=["subject", "model"], how="semi"), voxels),
+            searchlight_by_region(light.join(covering, on=["subject", "model"], how="semi"), voxels).select(
+                "subject", "model", "roi", metric=pl.lit("searchlight"), score="rho"
+            ),
         ]
     )
     runs = run_scores.join(covering, on=["subject", "model"], how="semi").collect()
     paired = compare(scores.select(*keys, "score").collect(), runs)
     leaderboard = query(work.lake, work.study, sql.read("leaderboard"))
     return work.result("comparisons", work.stamped(paired), {"leaderboard": preview(leaderboard)})
-
-
-def _by_region(light: pl.LazyFrame, voxels: pl.LazyFrame) -> pl.LazyFrame:
-    """Mean over a region's centres, as Du et al. 2025 average their searchlights."""
-    regions = voxels.select("subject", "voxel", roi="rois").explode("roi").drop_nulls("roi")
-    means = light.join(regions, on=["subject", "voxel"]).group_by("subject", "model", "roi")
-    return means.agg(score=pl.col("rho").cast(pl.Float64).mean()).select(
-        "subject", "model", "roi", pl.lit("searchlight").alias("metric"), "score"
-    )

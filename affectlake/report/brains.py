@@ -10,6 +10,7 @@ from affectlake.report.blocks import Cell, Figure, Fold, Section, Table, cell
 from affectlake.report.numbers import ABSENT, coefficient, count, percent, plural, probability
 from affectlake.report.regional import Points, heat, points
 from affectlake.report.results import SIGNIFICANT, Results
+from affectlake.scoring import searchlight_by_region
 
 
 def leaderboard(results: Results) -> Section | None:
@@ -70,10 +71,11 @@ def matrix(results: Results, scores: pl.DataFrame, name: str = "matrix") -> Figu
     """Scores of encoding models: regions down, models across, one point a subject."""
     figure = Points(
         "mean_r",
+        "r",
         "cross-validated r",
         "Scores of every region by every model, one point a subject",
         "Mean over a region's voxels of the cross-validated Pearson r.",
-        "permutation of the stimuli within runs (one-sided, BH-FDR over the regions of a subject and model",
+        "the stimuli",
     )
     return points(results, scores, name, figure)
 
@@ -115,7 +117,9 @@ def similarity(results: Results) -> Section | None:
     shown = [f"{coefficient(r['rho'])} ({r['k']}/{r['n']})" for r in means.iter_rows(named=True)]
     figure = heat(
         results,
-        means.with_columns(said=pl.Series(said, dtype=pl.String), shown=pl.Series(shown, dtype=pl.String)),
+        means,
+        said,
+        shown,
         "rsa",
         "Correlation of similarities of models and regions",
         "Correlation of a space's similarities with those of a region's response patterns: mean over subjects, and how "
@@ -127,10 +131,10 @@ def similarity(results: Results) -> Section | None:
 
 def searchlight(results: Results) -> Section | None:
     """Similarities of spaces and of the voxels around each voxel, averaged inside regions."""
-    of_regions = _searchlight_regions(results)
-    if of_regions.is_empty():
+    scores = results.lazy("searchlight_scores")
+    rows = results.drawn(searchlight_by_region(scores, results.lazy("voxels")).collect())
+    if rows.is_empty():
         return None
-    rows = results.drawn(of_regions)
     means = rows.group_by("roi", "model").agg(
         pl.col("rho").mean(), pl.col("centres").sum(), pl.col("subject").n_unique().alias("n")
     )
@@ -141,10 +145,12 @@ def searchlight(results: Results) -> Section | None:
         for r in means.iter_rows(named=True)
     ]
     shown = [coefficient(rho, 3) for rho in means["rho"]]
-    error = results.lazy("searchlight_scores").select(pl.col("factor_error").max()).collect().item()
+    error = scores.select(pl.col("factor_error").max()).collect().item()
     figure = heat(
         results,
-        means.with_columns(said=pl.Series(said, dtype=pl.String), shown=pl.Series(shown, dtype=pl.String)),
+        means,
+        said,
+        shown,
         "searchlight",
         "Searchlight: correlation of similarities of models and of the voxels around each voxel, by region",
         "Correlation of a space's similarities with those of the response patterns around each voxel, averaged over "
@@ -155,16 +161,6 @@ def searchlight(results: Results) -> Section | None:
     return Section("searchlight", "Are they similar around each voxel?", [figure])
 
 
-def _searchlight_regions(results: Results) -> pl.DataFrame:
-    """Mean over each region's centres: ``subject``, ``model``, ``roi``, ``rho``, ``centres``."""
-    voxels = results.lazy("voxels").select("subject", "voxel", roi="rois").explode("roi").drop_nulls("roi")
-    placed = results.lazy("searchlight_scores").join(voxels, on=["subject", "voxel"])
-    means = placed.group_by("subject", "model", "roi").agg(
-        pl.col("rho").cast(pl.Float64).mean(), pl.len().alias("centres")
-    )
-    return means.collect().sort("subject", "model", "roi")
-
-
 def decoding(results: Results) -> Section | None:
     """The reverse: what models say of the clips, read from regions."""
     rows = results.table("decoding_scores")
@@ -173,10 +169,11 @@ def decoding(results: Results) -> Section | None:
     figure = Points(
         "identification",
         "identification accuracy",
+        "identification accuracy",
         "Pairwise identification of clips from every region, one point a subject",
         "How often a clip's decoded scores correlate more with its own scores than with those of another clip of the "
         "held-out fold; chance is .5 (the line).",
-        "permutation of the clips within runs (one-sided, BH-FDR over the regions of a subject and model",
+        "the clips",
         chance=0.5,
     )
     return Section(

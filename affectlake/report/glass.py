@@ -58,9 +58,10 @@ def voxels_of(results: Results, subject: str, scores: pl.DataFrame) -> Section |
         "Cross-validated r of every scored voxel; the strongest along each line of sight is seen. All pictures share "
         "one scale. Positions are those of the images; the outline is MNI152's."
     )
-    blocks: list[Any] = [_glass_brains(subject, maps, "r", caption)]
+    bound = _bound(scores["r"])
+    blocks: list[Any] = [_glass_brains(subject, maps, bound, "r", caption)]
     if results.best in maps:
-        blocks.append(_view(str(results.best), maps[str(results.best)], _bound(scores["r"]), "voxels"))
+        blocks.append(_view(str(results.best), maps[str(results.best)], bound, "voxels"))
     return Section("maps", "Where in the brain?", blocks)
 
 
@@ -76,7 +77,7 @@ def searchlight_of(results: Results, subject: str) -> Section | None:
         f"over {n:,} clips that all models cover. All pictures share one scale; the outline is "
         "MNI152's."
     )
-    pictures = _glass_brains(subject, maps, "searchlight r", caption)
+    pictures = _glass_brains(subject, maps, _bound(rows["rho"]), "searchlight r", caption)
     return Section("searchlight", "Similarity around each voxel", [pictures])
 
 
@@ -88,8 +89,7 @@ def _maps(results: Results, subject: str, scores: pl.DataFrame) -> dict[str, pl.
     return {m: placed.join(mine, on="voxel") for m, mine in of.items()}
 
 
-def _glass_brains(subject: str, maps: dict[str, pl.DataFrame], what: str, caption: str) -> Pictures:
-    bound = _bound(pl.concat([frame["value"] for frame in maps.values()]))
+def _glass_brains(subject: str, maps: dict[str, pl.DataFrame], bound: float, what: str, caption: str) -> Pictures:
     pictures = [
         Picture.png(m, f"Glass brain of {subject} and {m}: {what} of every voxel, {_voxelwise(maps[m])}", png)
         for m, png in _glass(maps, bound).items()

@@ -15,23 +15,26 @@ from affectlake.report.results import SIGNIFICANT, Results
 
 @dataclass(frozen=True)
 class Points:
-    """What a figure of points says: the score's column and axis, the figure's name and reading, how q was made.
+    """What a figure of points says.
 
     Attributes
     ----------
-    column, axis, label, reading : str
-        ``reading`` begins the caption.
-    tested : str
-        By what a score was tested; its bracket is closed by the number of presentations.
+    column, score, axis : str
+        Where the score stands, what a point calls it, and what its axis does.
+    label, reading : str
+        The figure's name, and how its caption begins.
+    permuted : str
+        What was permuted within runs to test the score.
     chance : float
         Where the line of chance stands.
     """
 
     column: str
+    score: str
     axis: str
     label: str
     reading: str
-    tested: str
+    permuted: str
     chance: float = 0.0
 
 
@@ -51,7 +54,7 @@ def points(results: Results, scores: pl.DataFrame, name: str, figure: Points) ->
 
     rows = results.drawn(scores.drop_nulls(figure.column))
     said = [
-        f"{r['model']}, {r['roi']}, {r['subject']}: {figure.axis.removeprefix('cross-validated ')} "
+        f"{r['model']}, {r['roi']}, {r['subject']}: {figure.score} "
         f"{coefficient(r[figure.column], 3)}, q {probability(r['q'])}, n {r['n_stimuli']} presentations"
         for r in rows.iter_rows(named=True)
     ]
@@ -93,28 +96,32 @@ def points(results: Results, scores: pl.DataFrame, name: str, figure: Points) ->
         name,
         figure.label,
         svg(chart, name),
-        f"{figure.reading}{several} Filled discs: q < .05 by {figure.tested}; n = {shown} presentations a subject). "
-        "Models are in the order of the leaderboard, regions in the order of the best model's score in them."
-        f"{results.note_on_regions}",
+        f"{figure.reading}{several} Filled discs: q < .05 by permutation of {figure.permuted} within runs (one-sided, "
+        f"BH-FDR over the regions of a subject and model; n = {shown} presentations a subject). Models are in the "
+        f"order of the leaderboard, regions in the order of the best model's score in them.{results.note_on_regions}",
     )
 
 
-def heat(results: Results, means: pl.DataFrame, name: str, label: str, caption: str) -> Figure:
+def heat(
+    results: Results, means: pl.DataFrame, said: list[str], shown: list[str], name: str, label: str, caption: str
+) -> Figure:
     """Regions down, models across, one coloured cell with its number.
 
     Parameters
     ----------
     results : Results
     means : polars.DataFrame
-        ``roi``, ``model``, ``rho``, ``shown`` (the cell's text), ``said`` (what is read to the user), and ``method``
-        where there are several.
+        ``roi``, ``model``, ``rho``, and ``method`` where there are several.
+    said, shown : list of str
+        Of each row what is read to the user, and its cell's text.
     name, label, caption : str
     """
     import altair as alt
 
     bound = max(float(means["rho"].abs().max()), 0.01)  # type: ignore[arg-type]
     models = [m for m in results.ranked if m in set(means["model"])]
-    base = alt.Chart(means).encode(
+    words_of = {"said": pl.Series(said, dtype=pl.String), "shown": pl.Series(shown, dtype=pl.String)}
+    base = alt.Chart(means.with_columns(**words_of)).encode(
         x=alt.X(
             "model:N", sort=models, title=None, axis=alt.Axis(orient="top", labelAngle=-30, domain=False, ticks=False)
         ),
