@@ -109,8 +109,10 @@ class Work:
 
     def kept(self, table: str) -> dg.MaterializeResult[Any]:
         """Report on a table's partition that is there already."""
-        content, rows = self.lake.content(table, self.key)
-        return self._as_it_is(table, content, rows, self.lake.version(table) or 0, {"kept": True})
+        done = Ledger(self.lake).row(table, self.key) or {}
+        return self._as_it_is(
+            table, str(done["data_version"]), int(str(done["rows"])), int(str(done["delta_version"])), {"kept": True}
+        )
 
     def _as_it_is(
         self, table: str, content: str, rows: int, version: int, metadata: Metadata
