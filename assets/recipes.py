@@ -177,7 +177,8 @@ EMBEDDINGS = Recipe(
     code=("assets.embeddings", "resources.agents.features"),
     # answers of other settings stay in the table of judgments: which of them count is decided by the settings
     settings=lambda study, key: [
-        study.embedding.model_dump(mode="json", exclude={"refit_share"}),
+        # whether a fit goes on from an earlier one decides what comes out; from which share on does not
+        study.embedding.model_dump(mode="json", exclude={"refit_share"}) | {"goes_on": study.embedding.refit_share > 0},
         study.items,
         _judging(study, key),
     ],

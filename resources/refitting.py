@@ -7,6 +7,7 @@ What belongs here: what the lake says of new judgments. What does not: fitting, 
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 import polars as pl
 
@@ -33,14 +34,24 @@ def few_new_judgments(recipe: Recipe, study: Study, key: Key, ledger: Ledger) ->
     if len(then) < len(_GROWING) or fingerprint(recipe, key, study, ledger, then) != done["fingerprint"]:
         return False
     try:
-        known, now = _n_train(ledger.lake, key, then), _n_train(ledger.lake, key, {})
+        known, now = (_n_train(ledger.lake, key["model"], versions) for versions in (then, {}))
     except (OSError, pl.exceptions.PolarsError, LakeError):
         return False
     return known <= now <= (1 + share) * known
 
 
-def _n_train(lake: Lake, key: Key, versions: dict[str, int]) -> int:
-    """Count the training judgments of one model."""
-    judgments, triplets = (lake.scan(t, key if t == "judgments" else {}, versions.get(t)) for t in _GROWING)
+def _n_train(lake: Lake, model: str, versions: dict[str, int]) -> int:
+    """Training judgments of one model in these versions of the tables, else in the newest."""
+    found = [lake.open(table, versions.get(table)) for table in _GROWING]
+    marks = tuple((str(delta.metadata().id), delta.version()) for delta in found if delta is not None)
+    return _counted(lake.root, lake.study, model, marks)
+
+
+@lru_cache(maxsize=256)
+def _counted(root: str, study: str, model: str, marks: tuple[tuple[str, int], ...]) -> int:
+    """The same, once for each version: every tick of the automation asks, and a version never changes."""
+    lake, (of_judgments, of_triplets) = Lake(root, study), (version for _, version in marks)
+    judgments = lake.scan("judgments", {"model": model}, of_judgments)
+    triplets = lake.scan("triplets", version=of_triplets)
     wanted = triplets.filter(pl.col("purpose") == "train").select("triplet_id")
     return int(judgments.join(wanted, on="triplet_id", how="semi").select(pl.len()).collect().item())
