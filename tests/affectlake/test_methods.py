@@ -103,5 +103,10 @@ def test_every_analysis_that_was_asked_for_is_described_and_no_other() -> None:
     assert "Gaussian" not in plain["Encoding models"]
 
 
+def test_fits_that_go_on_from_earlier_ones_are_told_and_no_others() -> None:
+    assert "where each run had ended before" in text({**WHOLE, "embedding": {"refit_share": 0.05}})["Embeddings"]
+    assert "ended before" not in text(WHOLE)["Embeddings"]
+
+
 def test_where_services_are_reached_is_not_told() -> None:
     assert not any("SECRET_NAME" in said or "10.1.2.3" in said for said in text(WHOLE).values())

@@ -194,6 +194,22 @@ def test_a_warm_start_keeps_its_dimensions_and_learns_added_items(planted):
     assert (recovered(later.weights[50:], planted[50:]) > 0.7).sum() >= 5
 
 
+def test_runs_that_go_on_from_their_own_are_as_good_as_new_ones_and_independent_of_each_other(planted):
+    first, more, held_out = (judge(planted, n, seed=s) for n, s in ((8000, 14), (2000, 15), (4000, 16)))
+    answers = np.concatenate([first, more])
+    settings = {"seeds": 3, "dimensions": 20, "l1": 0.02, "dimensions_kept": 10}
+    earlier = spose.fit_reproducible(first, N, **settings)
+    on = spose.fit_reproducible(answers, N, starts=earlier.runs, **settings)
+    new = spose.fit_reproducible(answers, N, **settings)
+    assert spose.accuracy(on.weights, held_out) > spose.accuracy(new.weights, held_out) - 0.01
+    assert spose.accuracy(on.weights, held_out) > spose.accuracy(earlier.weights, held_out)
+    for k, run in enumerate(on.runs):
+        alone = spose.fit(answers, N, dimensions=20, l1=0.02, seed=k, weights=earlier.runs[k])
+        np.testing.assert_array_equal(run, alone.weights)
+    with pytest.raises(InputError, match="2 starts do not serve 3 runs"):
+        spose.fit_reproducible(answers, N, starts=earlier.runs[:2], **settings)
+
+
 def test_items_without_judgments_are_zero_and_named(answers):
     result = spose.fit(answers, N + 3, dimensions=10, l1=0.02)
     assert result.weights.shape[0] == N + 3

@@ -9,16 +9,14 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pytest
-from rich.console import Console
 
 from dagster_project.definitions import RESULTS, build_definitions
 from dagster_project.jobs import asset_jobs
 from dagster_project.planning import Selection
-from dagster_project.runner import bring_up_to_date
+from dagster_project.runner import Outcome
 from dagster_project.schedules import build_schedules, top_up
 from dagster_project.sensors import build_sensors
-from resources.lake import Lake
-from resources.study import Study, load_study
+from tests.end_to_end.conftest import Finished
 
 N = 12
 STUDY = """
@@ -41,44 +39,27 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable, raising=False)
 
 
-class Clockwork:
-    """A study on disk, and what starts by itself."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        np.save(folder / "space.npy", np.random.default_rng(0).random((N + 1, 3)).astype(np.float32))
-        (folder / "ids.txt").write_text("".join(f"v{i:02}\n" for i in range(N + 1)))
-        self.write("study.yaml", STUDY)
-        self.write_clips(N)
-
-    def write(self, name: str, text: str) -> None:
-        (self.folder / name).write_text(text)
+class Clockwork(Finished):
+    """A study on disk, of which nothing has been computed."""
 
     def write_clips(self, n: int) -> None:
-        self.write("videos.csv", "".join(["video_id\n", *(f"v{i:02}\n" for i in range(n))]))
-        self.write("captions.csv", "".join(["video_id,description\n", *(f"v{i:02},clip {i}\n" for i in range(n))]))
+        clips = [f"v{i:02}" for i in range(n)]
+        (self.folder / "videos.csv").write_text("\n".join(["video_id", *clips]) + "\n")
+        told = [f"{clip},clip {clip}" for clip in clips]
+        (self.folder / "captions.csv").write_text("\n".join(["video_id,description", *told]) + "\n")
 
-    def edit(self, old: str, new: str) -> None:
-        text = (self.folder / "study.yaml").read_text()
-        assert old in text
-        self.write("study.yaml", text.replace(old, new))
-
-    @property
-    def study(self) -> Study:
-        return load_study(self.folder / "study.yaml")
-
-    @property
-    def lake(self) -> Lake:
-        return Lake(str(self.folder / "lake"), "clockwork")
-
-    def compute(self, *tables: str, models: tuple[str, ...] = ("free",)) -> None:
-        selection = Selection(frozenset(tables), frozenset(models))
-        assert bring_up_to_date(self.study, self.lake, selection, Console(quiet=True)).failed == {}
+    def compute(self, *tables: str) -> None:
+        assert self.run(Selection(frozenset(tables), frozenset({"free"}))).failed == {}
 
 
 @pytest.fixture
 def clockwork(tmp_path: Path) -> Clockwork:
-    return Clockwork(tmp_path)
+    np.save(tmp_path / "space.npy", np.random.default_rng(0).random((N + 1, 3)).astype(np.float32))
+    (tmp_path / "ids.txt").write_text("".join(f"v{i:02}\n" for i in range(N + 1)))
+    (tmp_path / "study.yaml").write_text(STUDY)
+    study = Clockwork(tmp_path, Outcome())
+    study.write_clips(N)
+    return study
 
 
 def look(sensors: list[dg.SensorDefinition], name: str) -> list[Any]:

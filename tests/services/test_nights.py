@@ -52,7 +52,9 @@ def night(here: Desk) -> float:
 
 def test_nights_with_a_budget_ask_each_question_once_and_end_with_all_of_them(tmp_path: Path, service: Service) -> None:
     here = desk(tmp_path, service, TRAIN)
-    whole = desk(tmp_path_of(tmp_path), service, TRAIN)
+    beside = tmp_path / "whole"
+    beside.mkdir()
+    whole = desk(beside, service, TRAIN)
     whole.judge()
     price = float(whole.judgments["cost_usd"].sum())
     assert price > 0
@@ -77,10 +79,3 @@ def test_nights_with_a_budget_ask_each_question_once_and_end_with_all_of_them(tm
     check_complete(here)
     assert len(service.seen) == TRAIN + N_QUESTIONS, "nothing was paid for twice"
     assert "judge" not in top_up(load_study(path), here.lake)
-
-
-def tmp_path_of(folder: Path) -> Path:
-    """A second folder beside the first."""
-    beside = folder / "whole"
-    beside.mkdir()
-    return beside
