@@ -29,16 +29,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("query")(querying.query_command)
-app.command("explain")(explaining.explain_command)
-app.command("export")(exporting.export_command)
-app.command("maintain")(tending.maintain_command)
-app.command("forget")(tending.forget_command)
-app.command("backfill")(backfilling.backfill_command)
+START, COMPUTE, RESULTS, UPKEEP = "Start", "Compute", "Results", "Upkeep"
 study_app = typer.Typer(help="Write and check study files.", no_args_is_help=True)
-app.add_typer(study_app, name="study")
+app.add_typer(study_app, name="study", rich_help_panel=START)
 judgments_app = typer.Typer(help="Look at what judges were asked and what they said.", no_args_is_help=True)
-app.add_typer(judgments_app, name="judgments")
+app.add_typer(judgments_app, name="judgments", rich_help_panel=RESULTS)
 
 
 class Kind(StrEnum):
@@ -68,7 +63,7 @@ def main() -> None:
         sys.exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def demo() -> None:
     """Write the synthetic demo study, bring it up to date and show its scores."""
     from affectlake.errors import StudyError
@@ -163,7 +158,7 @@ def study_fetch() -> None:
     out.print(f"fetched {fetched} files; {there} were there already", highlight=False)
 
 
-@app.command()
+@app.command(rich_help_panel=COMPUTE)
 def run(
     select: Annotated[list[str] | None, typer.Option(help="Table to bring up to date, with what it needs.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="Only this model.")] = None,
@@ -203,7 +198,7 @@ def run(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=COMPUTE)
 def cost(
     model: Annotated[str, typer.Option(help="A model behind a service.")],
     format: Annotated[Format, typer.Option(help="How to print the rows.")] = Format.table,  # noqa: A002 - the flag's name
@@ -234,7 +229,7 @@ def judgments_show(triplet: Annotated[int, typer.Argument(help="A triplet_id of 
         out.print(line, markup=False, highlight=False)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def report() -> None:
     """Bring the report and what it shows up to date, and print where it is."""
     from affectlake.errors import LakeError
@@ -254,7 +249,7 @@ def report() -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def maps(
     folder: Annotated[Path, typer.Argument(help="Where the files go; one folder a subject.")],
     model: Annotated[list[str] | None, typer.Option(help="Only this model.")] = None,
@@ -274,7 +269,7 @@ def maps(
     out.print(f"wrote {written} files to {folder}", markup=False, highlight=False)
 
 
-@app.command()
+@app.command(rich_help_panel=COMPUTE)
 def ui(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
     read_only: Annotated[
@@ -296,7 +291,7 @@ def ui(
     os.execv(sys.executable, command)  # noqa: S606 - a list of our own words, no shell
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def doctor() -> None:
     """Say what this machine offers and which versions are installed."""
     from importlib.metadata import version
@@ -361,3 +356,14 @@ def _by_region(scores: pl.DataFrame) -> pl.DataFrame:
     wide = scores.with_columns(cell=cell).pivot("model", index="roi", values="cell", aggregate_function="first")
     order = pl.DataFrame({"roi": regions})
     return order.join(wide, on="roi", how="left", maintain_order="left").select("roi", *best.to_list())
+
+
+for _name, _command, _panel in (
+    ("backfill", backfilling.backfill_command, COMPUTE),
+    ("query", querying.query_command, RESULTS),
+    ("explain", explaining.explain_command, RESULTS),
+    ("export", exporting.export_command, RESULTS),
+    ("maintain", tending.maintain_command, UPKEEP),
+    ("forget", tending.forget_command, UPKEEP),
+):
+    app.command(_name, rich_help_panel=_panel)(_command)

@@ -12,7 +12,7 @@ from assets import build_assets
 from dagster_project.automation import condition
 from dagster_project.batches import build_batch_sensors
 from dagster_project.checks import staleness
-from dagster_project.jobs import asset_jobs, maintain
+from dagster_project.jobs import asset_jobs, bring_up_to_date, maintain
 from dagster_project.schedules import build_schedules
 from dagster_project.sensors import build_sensors
 from resources.device import from_environment
@@ -32,7 +32,7 @@ def build_definitions(study: Study, root: str = "", without_pools: frozenset[str
     lake, jobs = LakeResource(study=StudyResource(path=str(study.path)), root=root), asset_jobs(study)
     return dg.Definitions(
         assets=[automated(asset, study, root) for asset in build_assets(study, without_pools)],
-        jobs=[*jobs, maintain],
+        jobs=[*jobs, bring_up_to_date, maintain],
         schedules=build_schedules(study, root),
         asset_checks=[staleness(study, root)],
         sensors=[*build_sensors(study, jobs, root), *build_batch_sensors(study, root)],

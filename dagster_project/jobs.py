@@ -1,9 +1,11 @@
-"""Jobs: what schedules and people start by name. What belongs here: selections of assets and the upkeep of tables."""
+"""Jobs: what schedules and people start by name: one table's partition, all that is behind, the upkeep of the lake."""
 
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
+from affectlake.errors import LakeError
 from assets.recipes import JUDGMENTS, RECIPES
 from resources.io_manager import LakeResource
 from resources.provenance import Recipe
@@ -50,6 +52,65 @@ def maintain_lake(context: dg.OpExecutionContext, lake: LakeResource) -> None:
 def maintain() -> None:
     """Compact and vacuum all tables."""
     maintain_lake()
+
+
+class Behind(dg.Config):
+    """What to bring up to date; everything where nothing is named."""
+
+    tables: list[str] = Field([], description="Tables, with what they are computed from.")
+    models: list[str] = Field([], description="Partitions of these models only.")
+    subjects: list[str] = Field([], description="Partitions of these subjects only.")
+
+
+@dg.op(description="What `affectlake run` does: what is missing or stale, one partition after the other.")
+def compute_behind(context: dg.OpExecutionContext, config: Behind, lake: LakeResource) -> None:
+    """Compute in the process of this run, so that no partition waits for a process of its own.
+
+    Each partition is still a run with events, retries of its agent and a row in the ledger of its own, and one that
+    fails stops only what is computed from it. (A Dagster run over several partitions would have one data version and
+    one end for all of them, and loses keys of tables that are partitioned by subject and model.)
+
+    Raises
+    ------
+    LakeError
+        A table that nothing computes, or partitions that failed.
+    """
+    from dagster_project.planning import Selection
+    from dagster_project.runner import Launcher, check_tables, compute, fail_dead_runs
+    from dagster_project.terminal import check_keys
+
+    study, tables = lake.study.study, lake.lake
+    selection = Selection(frozenset(config.tables), frozenset(config.models), frozenset(config.subjects))
+    check_tables(selection.tables, study)
+    check_keys(study, selection.models, selection.subjects)
+    tables.prepare()
+    fail_dead_runs(context.instance)
+    launcher = Launcher(study, context.instance, tables.root)
+    launcher.tags["affectlake/started_by"] = f"run {context.run_id}"
+    outcome = compute(study, tables, selection, launcher, lambda what, done, n: None)
+    for name, problem in outcome.failed.items():
+        context.log.error(f"{name}: {problem}")
+    context.add_output_metadata(
+        {
+            "runs": len(outcome.computed),
+            "failed": len(outcome.failed),
+            "waiting_for_what_failed": len(outcome.blocked),
+            "pending_batches": len(outcome.pending),
+            "current_partitions": outcome.current,
+            "partitions": outcome.all,
+        }
+    )
+    if outcome.failed:
+        raise LakeError(
+            f"{len(outcome.failed)} steps failed: {', '.join(outcome.failed)}",
+            remedy="Their runs say why; what succeeded is kept, and this job computes the rest when it is run again.",
+        )
+
+
+@dg.job(description="One run for everything that is missing or stale. Starts no process for each partition.")
+def bring_up_to_date() -> None:
+    """`affectlake run` from the user interface."""
+    compute_behind()
 
 
 JUDGING = job_name(JUDGMENTS)

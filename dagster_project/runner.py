@@ -18,7 +18,7 @@ from typing import Protocol
 import dagster as dg
 import polars as pl
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from affectlake.errors import AffectlakeError, LakeError
 from dagster_project.definitions import build_definitions
@@ -76,12 +76,19 @@ class Engine(Protocol):
         ...
 
 
+class Advance(Protocol):
+    """Told how far a stage has come."""
+
+    def __call__(self, what: str, done: int, total: int, /) -> None:
+        """``done`` of the ``total`` partitions of ``what``."""
+        ...
+
+
 def bring_up_to_date(
     study: Study, lake: Lake, selection: Selection, console: Console, *, ray_address: str | None = None
 ) -> Outcome:
     """Compute what is missing or stale of the selection, and nothing else; on a Ray cluster where one is named."""
     lake.prepare()
-    outcome = Outcome()
     with Interrupts() as interrupts, dg.DagsterInstance.from_config(str(prepare_home(study))) as instance:
         fail_dead_runs(instance)
         _say_what_is_waited_for(instance, console)
@@ -92,30 +99,38 @@ def bring_up_to_date(
             launcher = RayLauncher(study, lake.root, instance, ray_address)
         with bars_on(console) as bars:
             task = bars.add_task("looking for what is new", total=None)
-            _run_stages(study, lake, selection, launcher, outcome, bars, task)
-    outcome.pending = told(open_batches(lake).filter(pl.col("model").is_in(study.model_names)))
-    states = [s for _, _, s in survey(study, lake, selection)]
-    outcome.current, outcome.all = states.count(State.CURRENT), len(states)
-    return outcome
+            return compute(
+                study,
+                lake,
+                selection,
+                launcher,
+                lambda what, done, n: bars.update(task, description=what, completed=done, total=n),
+            )
 
 
-def _run_stages(
-    study: Study, lake: Lake, selection: Selection, launcher: Engine, outcome: Outcome, bars: Progress, task: TaskID
-) -> None:
+def compute(study: Study, lake: Lake, selection: Selection, engine: Engine, advance: Advance) -> Outcome:
+    """Compute with ``engine`` what is missing or stale of the selection, upstream first; a failure stops nothing else.
+
+    ``advance`` is told what is looked at, and how many of its partitions of how many are done.
+    """
+    outcome = Outcome()
     ledger = Ledger(lake)
     for stage in stages(selection.recipes(study)):
         wanted = selection.keys(stage[0], study)
         if not stage[0].dimensions and (selection.models or selection.subjects) and not selection.tables:
             wanted = wanted if stage[0].name not in ("comparisons", "report") else []
-        if launcher.width > 1:
-            bars.update(task, description=_describe(stage, {}), completed=0, total=len(wanted))
-            for _ in _at_the_same_time(stage, wanted, study, lake, launcher, outcome):
-                bars.advance(task)
+        if engine.width > 1:
+            advance(_describe(stage, {}), 0, len(wanted))
+            for done, _ in enumerate(_at_the_same_time(stage, wanted, study, lake, engine, outcome), start=1):
+                advance(_describe(stage, {}), done, len(wanted))
             continue
         for done, key in enumerate(wanted):
-            bars.update(task, description=_describe(stage, key), completed=done, total=len(wanted))
-            ledger = _run_partition(stage, key, study, ledger, launcher, outcome)
-        bars.update(task, completed=len(wanted))
+            advance(_describe(stage, key), done, len(wanted))
+            ledger = _run_partition(stage, key, study, ledger, engine, outcome)
+    outcome.pending = told(open_batches(lake).filter(pl.col("model").is_in(study.model_names)))
+    states = [s for _, _, s in survey(study, lake, selection)]
+    outcome.current, outcome.all = states.count(State.CURRENT), len(states)
+    return outcome
 
 
 def _at_the_same_time(

@@ -15,7 +15,9 @@ import dagster as dg
 import numpy as np
 import pytest
 
+from dagster_project.definitions import build_definitions
 from dagster_project.planning import State, survey
+from dagster_project.runner import prepare_home
 from resources.lake import Lake
 from resources.study import load_study
 
@@ -99,3 +101,31 @@ def test_after_a_failure_only_what_failed_is_queued_again(folder: Path, daemon: 
         partitions = {r.tags.get("dagster/partition") for r in instance.get_runs() if r.run_id not in before}
     assert partitions == {"bad"}
     assert affectlake(folder, "backfill", "--select", "embeddings").stdout.startswith("nothing to do")
+
+
+def test_one_run_brings_all_up_to_date_and_a_failure_stops_nothing_else(folder: Path) -> None:
+    study = load_study(folder / "study.yaml")
+    lake = Lake(str(folder / "lake"), "queued")
+    job = build_definitions(study).resolve_job_def("bring_up_to_date")
+    with dg.DagsterInstance.from_config(str(prepare_home(study))) as instance:
+        first = job.execute_in_process(instance=instance, raise_on_error=False)
+        assert not first.success
+        inside = instance.get_runs(dg.RunsFilter(tags={"affectlake/started_by": f"run {first.run_id}"}))
+        ended = {(r.tags.get("dagster/partition"), r.status.value) for r in inside if "embeddings" in _tables(r)}
+        assert ended == {("good", "SUCCESS"), ("bad", "FAILURE")}
+        behind = {(r.name, k.get("model")) for r, k, s in survey(study, lake) if s is not State.CURRENT}
+        assert ("embeddings", "good") not in behind
+        np.save(folder / "bad.npy", np.random.default_rng(1).random((12, 3)).astype(np.float32))
+        again = job.execute_in_process(instance=instance, run_config=_only(models=["bad"]))
+        inside = instance.get_runs(dg.RunsFilter(tags={"affectlake/started_by": f"run {again.run_id}"}))
+        assert {r.tags["dagster/partition"] for r in inside if "embeddings" in _tables(r)} == {"bad"}
+        wrong = job.execute_in_process(instance=instance, run_config=_only(models=["nobody"]), raise_on_error=False)
+        assert "has no nobody" in str(wrong.failure_data_for_node("compute_behind"))
+
+
+def _tables(run: dg.DagsterRun) -> set[str]:
+    return {key.path[-1] for key in run.asset_selection or ()}
+
+
+def _only(**what: list[str]) -> dict[str, object]:
+    return {"ops": {"compute_behind": {"config": what}}}
