@@ -11,7 +11,6 @@ from affectlake.scoring import searchlight_by_region
 from assets._work import Work
 from assets.recipes import COMPARISONS
 from resources.io_manager import LakeResource, preview
-from resources.query import query
 
 
 def comparisons(
@@ -24,6 +23,8 @@ def comparisons(
     voxels: pl.LazyFrame,
 ) -> dg.MaterializeResult[Any]:
     """Compare every pair of models in every region; a model that does not cover the scoring set is left out."""
+    from resources.query import query
+
     work = Work(context, COMPARISONS, lake)
     studied = pl.col("model").is_in(work.study.model_names) & pl.col("subject").is_in(work.study.subjects)
     encoding = encoding_scores.filter(studied & (pl.col("coverage") == 1)).drop_nulls("mean_r")

@@ -306,6 +306,8 @@ def doctor() -> None:
 
 def _show_scores(study: Study, lake: Lake) -> None:
     """The two tables that a run ends with: how good the embeddings are, and what they predict."""
+    if lake.open("embedding_quality") is None:
+        return
     import sql
     from resources.query import query
 

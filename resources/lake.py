@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
-import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Field, Schema, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from affectlake.errors import ContractError, LakeError
@@ -67,7 +66,7 @@ def partition_predicate(partition: Partition) -> str:
     )
 
 
-_BLOCK_ROWS = 50_000
+_BLOCK_ROWS = 20_000
 """Rows that are hashed at a time."""
 
 
@@ -264,12 +263,12 @@ class Lake:
         delta = self.open(contract.name)
         wanted = dict(contract.constraints)
         if delta is None:
-            schema = contract.empty().to_arrow().schema
-            fields = [f.with_nullable(contract.column[f.name].nullable) for f in schema]
+            found = Schema.from_arrow(contract.empty().schema).fields
+            fields = [Field(f.name, f.type, nullable=contract.column[f.name].nullable) for f in found]
             self._write(
                 lambda: DeltaTable.create(
                     self.uri(contract.name),
-                    schema=pa.schema(fields),
+                    schema=Schema(fields),
                     partition_by=list(contract.partition_by),
                     mode="ignore",
                     name=contract.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -18,7 +18,7 @@ from resources.agents.service.media import ShownMedia
 from resources.agents.service.wire import Kind, Question
 
 _AT_ONCE = 2048
-"""Questions whose keys are made at a time: a long list of questions never stands in memory as rows."""
+"""Questions and answers that are turned into rows or back at a time: a long list never stands in memory as dicts."""
 
 Shown = ShownCaptions | ShownMedia
 
@@ -58,8 +58,14 @@ def requests(questions: pl.DataFrame, model: str, prompt_version: str, shown: Sh
             yield Question(row["request_key"], {name: row[name] for name in SENT}, text, row["attempted"], clips)
 
 
-def answers(events: Iterable[Event], model_asked: str) -> Answers:
+def answers(events: Sequence[Event], model_asked: str) -> Answers:
     """What came back, as rows of ``judgments`` and ``attempts``."""
+    starts = range(0, max(len(events), 1), _AT_ONCE)
+    parts = [_answers(events[start : start + _AT_ONCE], model_asked) for start in starts]
+    return Answers(pl.concat([p.judgments for p in parts]), pl.concat([p.attempts for p in parts]))
+
+
+def _answers(events: Iterable[Event], model_asked: str) -> Answers:
     judgments, attempts = [], []
     for event in events:
         if event.reply.kind is Kind.ACCEPTED:
