@@ -27,7 +27,7 @@ WITH_COMMANDS = [page for page in PAGES if any(b.language == "bash" for b in blo
 OF_THE_DEMO = [page for page in WITH_COMMANDS if "export AFFECTLAKE_STUDY" not in "".join(commands(page))]
 """Pages that speak of the demo; the others have studies of their own."""
 ELSEWHERE = {"automation.md", "running-at-scale.md"}
-"""Pages with commands that need daemons, servers or clusters, which these tests do not start."""
+"""Pages with commands that need daemons, servers or clusters: test_docs_servers.py types them."""
 LONG = {"results.md", "your-study.md"}
 """Pages whose commands take minutes."""
 BINARIES = Path(sys.executable).parent
