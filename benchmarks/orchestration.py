@@ -1,21 +1,31 @@
-"""What Dagster costs: wall time outside the steps of a finished study's first run, and a run that finds nothing to do.
+"""What Dagster costs: outside the steps of a finished study, a run with nothing to do, and a partition of each engine.
 
 ``python benchmarks/orchestration.py [STUDY_FOLDER]``: the folder of a study that `affectlake run` has computed (default
 ``studies/demo``); the share of wall time outside its steps is read from its Dagster instance. Then a synthetic study of
-5 subjects and 5 models is computed in a temporary folder, and `affectlake run` on it is timed once more.
+5 subjects and 5 models, whose partitions cost next to nothing to compute, is brought up to date from nothing by each
+engine: in the process of `affectlake run`, by the job `bring_up_to_date` in one run of the daemon's, by a backfill with
+one run a partition (two at a time), and on a Ray cluster of one node with two cores. What is counted is the wall time
+from the first start to the last end in Dagster's instance, over the runs of partitions.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dagster as dg
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.servers.s3 import free_port
 
 STUDY = """
 name: five
@@ -47,10 +57,11 @@ def overhead(folder: Path) -> tuple[int, float, float]:
             first.append(record)
             end = max(end, record.end_time or 0.0)
         inside = 0.0
-        for record in first:
+        computing = [record for record in first if record.dagster_run.job_name != "bring_up_to_date"]
+        for record in computing:
             for step in instance.get_run_step_stats(record.dagster_run.run_id):
                 inside += (step.end_time or 0.0) - (step.start_time or 0.0)
-        return len(first), end - (first[0].start_time or 0.0), inside
+        return len(computing), end - (first[0].start_time or 0.0), inside
 
 
 def five_by_five(folder: Path) -> None:
@@ -70,16 +81,88 @@ def five_by_five(folder: Path) -> None:
         np.save(folder / f"s{subject}.npy", rng.normal(size=(30, 4)))
 
 
+def environment(folder: Path) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k not in ("AFFECTLAKE_LAKE", "DAGSTER_HOME", "RAY_ADDRESS")}
+    return {**kept, "AFFECTLAKE_STUDY": str(folder / "study.yaml"), "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def command(folder: Path, *words: str) -> str:
+    """What a command of affectlake says on the error stream."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster_project", *words],
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr.strip()
+
+
 def timed(folder: Path) -> float:
     """Seconds that `affectlake run` takes."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("AFFECTLAKE_LAKE", "DAGSTER_HOME")}
-    environment["AFFECTLAKE_STUDY"] = str(folder / "study.yaml")
     begin = time.perf_counter()
-    command = [sys.executable, "-m", "dagster_project", "run"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    print("  " + done.stderr.strip().splitlines()[-1])
+    print("  " + command(folder, "run").splitlines()[-1])
     return time.perf_counter() - begin
+
+
+@contextmanager
+def daemon(folder: Path) -> Iterator[None]:
+    """The user interface and its daemon, which launches runs."""
+    words = [sys.executable, "-m", "dagster_project", "ui", "--port", str(free_port())]
+    process = subprocess.Popen(
+        words, env=environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        time.sleep(30)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
+
+
+def one_run(folder: Path) -> None:
+    """Queue the job that computes everything in one run, and wait for its end."""
+    home = {**environment(folder), "DAGSTER_HOME": str(folder / ".dagster")}
+    workspace = str(Path(__file__).parents[1] / "workspace.yaml")
+    dagster = str(Path(sys.executable).parent / "dagster")
+    subprocess.run(
+        [dagster, "job", "launch", "-w", workspace, "-j", "bring_up_to_date"], env=home, check=True, capture_output=True
+    )
+    with dg.DagsterInstance.from_config(str(folder / ".dagster")) as instance:
+        while not all(run.is_finished for run in instance.get_runs(dg.RunsFilter(job_name="bring_up_to_date"))):
+            time.sleep(0.5)
+
+
+def on_ray(folder: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    node = {"node_ip_address": "127.0.0.2", "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args={**node, "num_cpus": 2})
+    try:
+        command(folder, "run", "--engine", "ray", "--address", made.address)
+    finally:
+        made.shutdown()
+
+
+def by_engine() -> None:
+    """Print what a partition costs in each engine."""
+    ways: dict[str, Callable[[Path], object]] = {
+        "affectlake run, in process": lambda folder: command(folder, "run"),
+        "job bring_up_to_date, one run": one_run,
+        "affectlake backfill, a run each": lambda folder: command(folder, "backfill"),
+        "affectlake run --engine ray": on_ray,
+    }
+    print(f"{'engine':34} {'runs':>5} {'wall s':>8} {'s a run':>8} {'outside steps':>14}")
+    for name, way in ways.items():
+        with tempfile.TemporaryDirectory() as scratch, ExitStack() as servers:
+            folder = Path(scratch)
+            five_by_five(folder)
+            if way is one_run or "backfill" in name:
+                servers.enter_context(daemon(folder))
+            way(folder)
+            runs, wall, inside = overhead(folder)
+            print(f"{name:34} {runs:5} {wall:8.1f} {wall / runs:8.2f} {100 * (1 - inside / wall):12.0f} %", flush=True)
 
 
 def main() -> None:
@@ -94,6 +177,7 @@ def main() -> None:
         five_by_five(Path(scratch))
         print(f"5 subjects x 5 models, first run: {timed(Path(scratch)):.1f} s")
         print(f"5 subjects x 5 models, nothing to do: {timed(Path(scratch)):.1f} s")
+    by_engine()
 
 
 if __name__ == "__main__":
