@@ -9,7 +9,9 @@ its leading eigenpairs, as many as a comparison with exact scores at sample cent
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
@@ -22,15 +24,17 @@ from affectlake.errors import InputError
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
 Float = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]
 Index = npt.NDArray[np.intp]
+Scorer = Callable[[Index], Float]
+"""Pearson r of each model at the centre around which these voxels lie."""
 
+STILL = 1e-6  # patterns shorter than so much of the longest one do not vary over the sphere
 CHECKED_CENTRES = 16  # compared with the exact score before a factor is trusted
 TOLERANCE = 3e-4  # of that comparison
-GRAM_BLOCKS = 3  # more of them save little and slow the products
+CENTRES_AT_ONCE = 64  # that a thread takes at a time
 FIRST_RESIDUAL = 0.2  # relative residual of a model's off-diagonal values that the first factor may leave
 
 
@@ -140,12 +144,12 @@ def searchlight_scores(
         As in `searchlight`.
     """
     light = _Light(model_rsms, responses, ijk, radius, shape, min_voxels, resolve_device(device))
-    with own_threads(light.patterns.numel() * light.patterns.shape[1] * len(light.models)):
+    with own_threads(light.patterns.size * light.patterns.shape[1] * len(light.models)):
         if exact:
             n_models, n = light.models.shape[:2]
-            return SearchlightScores(light.run(light.exact, progress), [n] * n_models, np.zeros(n_models))
+            return SearchlightScores(light.run(lambda: light.exact, progress), [n] * n_models, np.zeros(n_models))
         factors, error = light.factored(seed)
-        return SearchlightScores(light.run(factors.scores, progress), factors.ranks, error)
+        return SearchlightScores(light.run(lambda: light.fast(factors), progress), factors.ranks, error)
 
 
 class _Light:
@@ -161,13 +165,12 @@ class _Light:
         min_voxels: int,
         device: torch.device,
     ) -> None:
-        import torch
-
         patterns = np.asarray(responses, dtype=np.float32)
         models, grid = np.asarray(model_rsms, dtype=np.float64), np.asarray(ijk)
         _check(models, patterns, grid, radius, shape)
-        self.patterns = torch.as_tensor(np.ascontiguousarray(patterns.T), device=device)  # [v, n]
+        self.patterns = np.ascontiguousarray(patterns.T)  # [v, n]
         self.models = np.stack([_standard_triangle(m) for m in models])
+        self.device = device
         self.min_voxels = max(min_voxels, 2)
         self._grid = grid.astype(np.intp) - grid.min(0)
         self._offsets = _offsets(radius, shape)
@@ -181,113 +184,168 @@ class _Light:
         found = self._lookup[tuple(around[inside].T)]
         return np.asarray(found[found >= 0])
 
-    def run(self, scores: Callable[[Tensor], Tensor], progress: Callable[[int, int], None] | None) -> Single:
-        """Score every centre."""
+    def run(self, scorer: Callable[[], Scorer], progress: Callable[[int, int], None] | None) -> Single:
+        """Score every centre; each thread has a scorer of its own and takes the next few centres that are left."""
+        import torch
+        from threadpoolctl import threadpool_limits
+
         voxels = len(self._grid)
         result = np.full((len(self.models), voxels), np.nan, dtype=np.float32)
-        for voxel in range(voxels):
-            members = self.neighbours(voxel)
-            if members.size >= self.min_voxels:
-                result[:, voxel] = scores(self.unit(members)).cpu().numpy()
-            if progress is not None and (voxel % 256 == 255 or voxel == voxels - 1):
-                progress(voxel + 1, voxels)
+        mine = threading.local()
+
+        def score(start: int) -> int:
+            if not hasattr(mine, "scorer"):
+                mine.scorer = scorer()
+            stop = min(start + CENTRES_AT_ONCE, voxels)
+            for voxel in range(start, stop):
+                members = self.neighbours(voxel)
+                if members.size >= self.min_voxels:
+                    result[:, voxel] = mine.scorer(members)
+            return stop - start
+
+        threads = 1 if self.device.type == "cuda" else torch.get_num_threads()
+        done = 0
+        with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+            for n in pool.map(score, range(0, voxels, CENTRES_AT_ONCE)):
+                done += n
+                if progress is not None:
+                    progress(done, voxels)
         return result
 
-    def unit(self, members: Index) -> Tensor:
-        """Each stimulus's pattern over ``members``, centred and of length one (or zero): float32[m, n]."""
-        import torch
-
-        part = self.patterns[torch.as_tensor(members, device=self.patterns.device)]
-        part -= part.mean(0)
-        length = part.square().sum(0).sqrt()
-        still = length <= 1e-6 * length.max()
-        return part.mul_(torch.where(still, 0, 1 / length.clamp(min=1e-30)))
-
-    def exact(self, unit: Tensor) -> Tensor:
+    def exact(self, members: Index) -> Float:
         """Scores from the stimuli x stimuli matrix, in float64."""
         import torch
 
-        wide = unit.double()
+        part = torch.as_tensor(self.patterns[members], device=self.device).double()
+        part -= part.mean(0)
+        length = torch.linalg.vector_norm(part, dim=0)
+        wide = torch.where(length > STILL * length.max(), part / length, 0)
         n = wide.shape[1]
-        upper = torch.ones((n, n), dtype=torch.bool, device=wide.device).triu(1)
+        upper = torch.ones((n, n), dtype=torch.bool, device=self.device).triu(1)
         triangle = (wide.T @ wide)[upper]
         triangle = triangle - triangle.mean()
-        length = torch.linalg.vector_norm(triangle)
-        models = torch.as_tensor(self.models, device=wide.device)[:, upper]
-        return (models @ triangle) / length if length > 0 else torch.zeros(len(models), device=wide.device)
+        spread = torch.linalg.vector_norm(triangle)
+        models = torch.as_tensor(self.models, device=self.device)[:, upper]
+        return np.asarray((models @ triangle / spread).cpu()) if spread > 0 else np.zeros(len(models))
 
-    def factored(self, seed: int) -> tuple[_Factors, Float]:
+    def fast(self, factors: Factors) -> Scorer:
+        """What scores one centre after the other on this device."""
+        return _OnCard(self, factors) if self.device.type == "cuda" else _OnCore(self, factors)
+
+    def factored(self, seed: int) -> tuple[Factors, Float]:
         """Factors of the models, of the rank that the centres checked ask for, and their largest error there."""
-        centres = self._centres_to_check(seed)
+        chosen = self._centres_to_check(seed)
+        exact = [self.exact(members) for members in chosen]
         ranks = None
         while True:
-            factors = _Factors.of(self.models, ranks, self.patterns.device)
-            error = np.zeros(len(self.models))
-            for unit in centres():
-                difference = (factors.scores(unit) - self.exact(unit)).abs()
-                error = np.maximum(error, difference.cpu().numpy())
+            factors = Factors.of(self.models, ranks)
+            score, error = self.fast(factors), np.zeros(len(self.models))
+            for members, wanted in zip(chosen, exact, strict=True):
+                error = np.maximum(error, np.abs(score(members) - wanted))
             n = self.models.shape[1]
             if (error <= TOLERANCE).all() or min(factors.ranks) == n:
                 return factors, error
             ranks = [min(2 * r, n) if e > TOLERANCE else r for r, e in zip(factors.ranks, error, strict=True)]
 
-    def _centres_to_check(self, seed: int) -> Callable[[], Iterator[Tensor]]:
+    def _centres_to_check(self, seed: int) -> list[Index]:
         order = np.random.default_rng(seed).permutation(len(self._grid))
         members = (self.neighbours(int(v)) for v in order)
-        chosen = list(islice((m for m in members if m.size >= self.min_voxels), CHECKED_CENTRES))
-        return lambda: (self.unit(m) for m in chosen)
+        return list(islice((m for m in members if m.size >= self.min_voxels), CHECKED_CENTRES))
 
 
 @dataclass(frozen=True)
-class _Factors:
+class Factors:
     """Leading eigenpairs of all models, stacked."""
 
-    vectors: Tensor  # float32[sum of ranks, n]
-    values: Tensor  # float32[sum of ranks]
-    owner: Tensor  # int64[sum of ranks], the model
-    diagonal: Tensor  # float32[n_models, n], of the factored matrices
+    vectors: Single  # [sum of ranks, n]
+    values: Float  # [sum of ranks]
+    diagonal: Float  # [n_models, n], of the factored matrices
     ranks: list[int]
 
     @classmethod
-    def of(cls, models: Float, ranks: list[int] | None, device: torch.device) -> _Factors:
+    def of(cls, models: Float, ranks: list[int] | None) -> Factors:
         """Factor standardized, hollow models."""
-        import torch
-
         found = [_factor(m, None if ranks is None else ranks[k]) for k, m in enumerate(models)]
-        owner = np.concatenate([np.full(v.size, k) for k, (v, _) in enumerate(found)])
-        diagonal = np.stack([(vectors**2) @ values for values, vectors in found])
         return cls(
-            torch.as_tensor(np.vstack([vectors.T for _, vectors in found]), device=device).float(),
-            torch.as_tensor(np.concatenate([values for values, _ in found]), device=device).float(),
-            torch.as_tensor(owner, device=device),
-            torch.as_tensor(diagonal, device=device).float(),
+            np.vstack([vectors.T for _, vectors in found]).astype(np.float32),
+            np.concatenate([values for values, _ in found]),
+            np.stack([(vectors**2) @ values for values, vectors in found]),
             [v.size for v, _ in found],
         )
 
-    def scores(self, unit: Tensor) -> Tensor:
-        """Pearson r of each model at one centre: float32[n_models]."""
+    def scores(self, energy: Float, lengths: Float, total: float, squares: float) -> Float:
+        """Pearson r of each model from the sums over a sphere's patterns Z.
+
+        Parameters
+        ----------
+        energy : float[sum of ranks]
+            |Z e|^2 of each eigenvector.
+        lengths : float[n]
+            Squared length of each stimulus's pattern: 1, or 0 where it does not vary.
+        total, squares : float
+            |Z 1|^2 and |Z Z'|^2.
+        """
+        n, still = lengths.size, lengths.sum()
+        total, squares = (total - still) / 2, (squares - still) / 2
+        spread = max(squares - total * total / (n * (n - 1) / 2), 0.0) ** 0.5
+        if not spread > 0:
+            return np.zeros(len(self.ranks))
+        firsts = np.cumsum([0, *self.ranks[:-1]])
+        products = np.add.reduceat(energy * self.values, firsts) - self.diagonal @ lengths
+        return np.asarray(products / (2 * spread))
+
+
+class _OnCore:
+    """Scores centres on one core of the CPU, in memory that it keeps from centre to centre."""
+
+    def __init__(self, light: _Light, factors: Factors) -> None:
+        self._patterns, self._factors = light.patterns, factors
+        most, n = min(len(light._offsets), len(light.patterns)), light.patterns.shape[1]
+        self._unit = np.empty((most, n), dtype=np.float32)
+        self._gram = np.empty(most * most, dtype=np.float32)
+        self._projected = np.empty(len(factors.vectors) * most, dtype=np.float32)
+        self._mean, self._scale = np.empty(n, dtype=np.float32), np.empty(n, dtype=np.float32)
+
+    def __call__(self, members: Index) -> Float:
+        from scipy.linalg.blas import ssyrk
+
+        from affectlake._searchlight_kernels import triangle_energy, unit_patterns
+
+        m, unit = members.size, self._unit[: members.size]
+        total = unit_patterns(self._patterns, members, STILL, unit, self._mean, self._scale)
+        gram = self._gram[: m * m].reshape(m, m)
+        # BLAS sees the transposes: what is its upper triangle is our lower one
+        ssyrk(1.0, unit.T, trans=1, beta=0.0, c=gram.T, overwrite_c=1)
+        projected = self._projected[: len(self._factors.vectors) * m].reshape(-1, m)
+        np.matmul(self._factors.vectors, unit.T, out=projected)
+        energy = np.einsum("rm,rm->r", projected, projected).astype(np.float64)
+        lengths = (self._scale > 0).astype(np.float64)
+        return self._factors.scores(energy, lengths, total, triangle_energy(gram))
+
+
+class _OnCard:
+    """Scores centres on a graphics card."""
+
+    def __init__(self, light: _Light, factors: Factors) -> None:
         import torch
 
-        n = unit.shape[1]
-        pairs = n * (n - 1) / 2
-        lengths = unit.square().sum(0)
-        total = (unit.sum(1).square().sum() - lengths.sum()) / 2
-        squares = (_gram_energy(unit) - lengths.square().sum()) / 2
-        spread = (squares - total.square() / pairs).clamp(min=0).sqrt()
-        energy = (self.vectors @ unit.T).square().sum(1) * self.values
-        products = torch.zeros(len(self.ranks), device=unit.device).index_add_(0, self.owner, energy)
-        products = (products - self.diagonal @ lengths) / 2
-        return products / spread if spread > 0 else torch.zeros_like(products)
+        self._factors = factors
+        self._patterns = torch.as_tensor(light.patterns, device=light.device)
+        self._vectors = torch.as_tensor(factors.vectors, device=light.device)
 
+    def __call__(self, members: Index) -> Float:
+        import torch
 
-def _gram_energy(unit: Tensor) -> Tensor:
-    """|Z Z'|^2 from the upper blocks: a third less work than the whole product."""
-    step = -(-unit.shape[0] // GRAM_BLOCKS)
-    energy = unit.new_zeros(())
-    for start in range(0, unit.shape[0], step):
-        block = unit[start : start + step] @ unit[start:].T
-        energy += 2 * block.square().sum() - block[:, :step].square().sum()
-    return energy
+        part = self._patterns[torch.as_tensor(members, device=self._patterns.device)]
+        part -= part.mean(0)
+        length = torch.linalg.vector_norm(part, dim=0)
+        varies = length > STILL * length.max()
+        unit = torch.where(varies, part / length, 0)
+        energy = (self._vectors @ unit.T).square().sum(1)
+        sums = torch.stack([unit.sum(1).square().sum(), (unit @ unit.T).square().sum()]).double().cpu()
+        return self._factors.scores(
+            np.asarray(energy.double().cpu()), np.asarray(varies.double().cpu()), float(sums[0]), float(sums[1])
+        )
 
 
 def _factor(hollow: Float, rank: int | None) -> tuple[Float, Float]:

@@ -124,6 +124,33 @@ def test_fast_searchlight_is_within_a_thousandth_of_the_exact_one():
     assert np.abs(fast - exact).max() < 1e-3
 
 
+def test_raw_signal_far_from_zero_and_patterns_that_do_not_vary_score_as_in_the_exact_form():
+    ijk = grid((5, 5, 5))
+    model, responses = planted(n=60, v=len(ijk))
+    responses = (1000 + 10 * responses).astype(np.float32)
+    responses[7] = 1000  # one clip without a pattern
+    fast, exact = (rsa.searchlight(model[None], responses, ijk, radius=2, exact=e) for e in (False, True))
+    assert np.abs(fast - exact).max() < 1e-3
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch):
+    import torch
+
+    from affectlake import _ridge
+
+    ijk = grid((7, 7, 7))
+    model, responses = planted(v=len(ijk))
+    monkeypatch.setattr(_ridge, "SMALL_WORK", 0.0)
+    found, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(rsa.searchlight(model[None], responses, ijk, radius=2))
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(*found)
+
+
 def test_searchlight_does_not_depend_on_the_order_of_voxels_or_stimuli():
     ijk = grid((4, 4, 4))
     model, responses = planted(v=len(ijk))
