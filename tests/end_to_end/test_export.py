@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel
@@ -82,6 +84,17 @@ def test_maps_are_bids_derivatives_with_each_voxels_score_in_its_place(finished:
     assert sidecar["Model"] == "human-category"
     assert sidecar["SourceVersions"]["embeddings"] >= 1
     assert len(list(root.rglob("*_statmap.nii.gz"))) == 6
+
+
+def test_the_bids_validator_finds_no_error_in_the_maps(exported: Path) -> None:
+    """The score maps have no suffix of BIDS's own yet and stand in .bidsignore; the rest is held against its schema."""
+    program = Path(sys.executable).parent / "bids-validator-deno"
+    done = subprocess.run(
+        [program, "--format", "json", exported / "bids"], capture_output=True, text=True, check=False, timeout=300
+    )
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] == "error"] == []
+    assert done.returncode == 0
 
 
 def test_the_methods_and_the_citation_say_that_the_data_are_synthetic(exported: Path) -> None:
