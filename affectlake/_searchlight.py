@@ -35,6 +35,7 @@ STILL = 1e-6  # patterns shorter than so much of the longest one do not vary ove
 CHECKED_CENTRES = 16  # compared with the exact score before a factor is trusted
 TOLERANCE = 3e-4  # of that comparison
 CENTRES_AT_ONCE = 64  # that a thread takes at a time
+FIRST_PAIRS = 32  # eigenpairs that are computed first
 FIRST_RESIDUAL = 0.2  # relative residual of a model's off-diagonal values that the first factor may leave
 
 
@@ -169,7 +170,7 @@ class _Light:
         models, grid = np.asarray(model_rsms, dtype=np.float64), np.asarray(ijk)
         _check(models, patterns, grid, radius, shape)
         self.patterns = np.ascontiguousarray(patterns.T)  # [v, n]
-        self.models = np.stack([_standard_triangle(m) for m in models])
+        self.models = np.stack([_standard_triangle(m).astype(np.float32) for m in models])
         self.device = device
         self.min_voxels = max(min_voxels, 2)
         self._grid = grid.astype(np.intp) - grid.min(0)
@@ -225,8 +226,10 @@ class _Light:
         triangle = (wide.T @ wide)[upper]
         triangle = triangle - triangle.mean()
         spread = torch.linalg.vector_norm(triangle)
-        models = torch.as_tensor(self.models, device=self.device)[:, upper]
-        return np.asarray((models @ triangle / spread).cpu()) if spread > 0 else np.zeros(len(models))
+        if not spread > 0:
+            return np.zeros(len(self.models))
+        models = (torch.as_tensor(model, device=self.device)[upper].double() for model in self.models)
+        return np.array([float(model @ triangle / spread) for model in models])
 
     def fast(self, factors: Factors) -> Scorer:
         """What scores one centre after the other on this device."""
@@ -263,9 +266,9 @@ class Factors:
     ranks: list[int]
 
     @classmethod
-    def of(cls, models: Float, ranks: list[int] | None) -> Factors:
+    def of(cls, models: Single, ranks: list[int] | None) -> Factors:
         """Factor standardized, hollow models."""
-        found = [_factor(m, None if ranks is None else ranks[k]) for k, m in enumerate(models)]
+        found = [_factor(m.astype(np.float64), None if ranks is None else ranks[k]) for k, m in enumerate(models)]
         return cls(
             np.vstack([vectors.T for _, vectors in found]).astype(np.float32),
             np.concatenate([values for values, _ in found]),
@@ -358,17 +361,29 @@ def _factor(hollow: Float, rank: int | None) -> tuple[Float, Float]:
     if rank == n:
         values, vectors = np.linalg.eigh(hollow)
         return values, vectors
-    filled = hollow + np.diag(np.abs(hollow).max(1))
-    for _ in range(2):
-        values, vectors = np.linalg.eigh(filled)
+    values, vectors = _leading(hollow + np.diag(np.abs(hollow).max(1)), rank)
+    return _leading(hollow + np.diag((vectors**2) @ values), len(values))
+
+
+def _leading(matrix: Float, rank: int | None) -> tuple[Float, Float]:
+    """The eigenpairs of largest size: ``rank`` of them, or as many as leave a residual of ``FIRST_RESIDUAL``."""
+    from scipy.sparse.linalg import eigsh
+
+    n, square = len(matrix), float((matrix**2).sum())
+    most = rank or FIRST_PAIRS
+    while True:
+        if most < n // 4:
+            begin = np.random.default_rng(0).standard_normal(n)
+            values, vectors = eigsh(matrix, k=most, which="LM", v0=begin)
+        else:
+            values, vectors = np.linalg.eigh(matrix)
         order = np.argsort(-np.abs(values))
-        values, vectors = values[order], vectors[:, order]
-        if rank is None:
-            left = np.sqrt(np.maximum(0, 1 - np.cumsum(values**2) / (values**2).sum()))
-            rank = int(np.searchsorted(-left, -FIRST_RESIDUAL)) + 1
-        values, vectors = values[:rank], vectors[:, :rank]
-        filled = hollow + np.diag((vectors**2) @ values)
-    return values, vectors
+        values = values[order]
+        left = np.sqrt(np.maximum(0, 1 - np.cumsum(values**2) / square)) if square else np.zeros(len(values))
+        needed = rank or int(np.searchsorted(-left, -FIRST_RESIDUAL)) + 1
+        if needed <= len(values):
+            return values[:needed], vectors[:, order[:needed]]
+        most *= 2
 
 
 def _standard_triangle(model: Float) -> Float:
