@@ -44,9 +44,10 @@ def explain_command(
     from dagster_project.explain import Explainer, find_row, partition_of, recipe_of, shown_row
 
     pairs = [word.partition("=") for word in key]
-    if not all(name and equals for name, equals, _ in pairs):
-        raise typer.BadParameter("the key is given as COLUMN=VALUE")
     recipe = recipe_of(table)
+    if not all(name and equals for name, equals, _ in pairs):
+        named = " ".join(f"{column}=..." for column in TABLES[table].key)
+        raise typer.BadParameter(f"a row is named by COLUMN=VALUE; one of {table} by {named}")
     study, lake = open_study()
     row = find_row(lake, table, {name: value for name, _, value in pairs})
     explainer, partition = Explainer(study, lake), partition_of(recipe, row)
