@@ -32,6 +32,8 @@ TASK_TAG, NODE_TAG, CARDS_TAG = "affectlake/ray_task", "affectlake/ray_node", "a
 CARDS = "gpu"
 """The pool whose slots Ray hands out instead of Dagster."""
 _ON_CARDS = frozenset(recipe.name for recipe, _, _, pool in STAGES if pool == CARDS)
+_LOOK_S = 5.0
+"""How often it is looked whether the cluster still has the card that a task waits for."""
 _RETRIES = 5
 """Times that a task is started again after its worker was lost."""
 
@@ -92,6 +94,10 @@ class RayLauncher:
         result = self._task.options(name=batch.name, num_gpus=cards).remote(order)
         self._waiting.add(result)
         try:
+            while not ray.wait([result], timeout=_LOOK_S)[0]:
+                if cards and not ray.cluster_resources().get("GPU"):
+                    result = self._without_cards(result, batch, order)
+                    cards = 0
             return dict(ray.get(result))
         except ray.exceptions.TaskCancelledError:
             return {batch.name: "was stopped"}
@@ -99,6 +105,18 @@ class RayLauncher:
             return {batch.name: " ".join(str(error).split())[:400]}
         finally:
             self._waiting.discard(result)
+
+    def _without_cards(self, result: Any, batch: Batch, order: Order) -> Any:
+        """The same order as a task that asks for no card: the cluster lost its last one, and nobody else has one."""
+        import ray
+
+        ray.cancel(result, force=True)
+        ray.wait([result], timeout=_LOOK_S)
+        _fail_lost_attempts(self._instance, result.task_id().hex())
+        self._waiting.discard(result)
+        again = self._task.options(name=batch.name, num_gpus=0).remote(order)
+        self._waiting.add(again)
+        return again
 
     def stop(self) -> None:
         """Give up what is going on."""
