@@ -72,7 +72,7 @@ class RayLauncher:
     def __init__(self, study: Study, root: str, instance: dg.DagsterInstance, address: str) -> None:
         ray = _connect(address)
         self._study, self._root, self._instance = study, root, instance
-        total: dict[str, float] = ray.cluster_resources()
+        total = _resources(ray)
         self.cards = int(total.get("GPU", 0))
         self.width = max(1, int(total.get("CPU", 1)))
         _check_reach({n["NodeManagerAddress"] for n in ray.nodes() if n["Alive"]}, root, instance)
@@ -95,7 +95,7 @@ class RayLauncher:
         self._waiting.add(result)
         try:
             while not ray.wait([result], timeout=_LOOK_S)[0]:
-                if cards and not ray.cluster_resources().get("GPU"):
+                if cards and not _resources(ray).get("GPU"):
                     result = self._without_cards(result, batch, order)
                     cards = 0
             return dict(ray.get(result))
@@ -161,6 +161,11 @@ def _fail_lost_attempts(instance: dg.DagsterInstance, task: str) -> None:
         if not run.is_finished:
             instance.report_run_failed(run, "the Ray worker that computed it was lost")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _resources(ray: Any) -> dict[str, float]:
+    """Cores, cards and memory of the machines that are alive."""
+    return dict(ray.cluster_resources())
 
 
 def _connect(address: str) -> Any:

@@ -113,6 +113,7 @@ def strike(running: Stack, instance: dg.DagsterInstance, victim: str, rng: rando
 
 @pytest.mark.parametrize(("kills", "partitions"), [(3, 5), (60, len(ALL))])
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_a_backfill_survives_kills_and_ends_with_every_partition_whole(
     tmp_path: Path, kills: int, partitions: int
 ) -> None:
