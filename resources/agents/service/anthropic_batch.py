@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from resources.agents.service.anthropic import AnthropicWire
-from resources.agents.service.batch_wire import UNASKED, Batch, BatchWire, Unheard, moment
+from resources.agents.service.batch_wire import UNASKED, Batch, BatchWire, moment
 from resources.agents.service.loop import Patience
 from resources.agents.service.wire import Question, Reply, at, count_at, json_object, text_at
 
-_PATH = "/v1/messages/batches"
 _STATUSES = {"invalid_request_error": 400, "request_too_large": 413, "rate_limit_error": 429, "overloaded_error": 529}
 _COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 
@@ -21,6 +20,7 @@ _COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 class AnthropicBatches(BatchWire):
     """Batches of messages."""
 
+    path, after = "/v1/messages/batches", "after_id"
     most, most_bytes = 100_000, 256 * 10**6
     # all questions go up with the request that makes the batch
     settle_s, tags = 900.0, False
@@ -49,35 +49,30 @@ class AnthropicBatches(BatchWire):
                 file.seek(0)
                 return {"content": file, "headers": {"content-type": "application/json"}}
 
-            made = _batch(self._call("POST", _PATH, content, once=True))
-        if made is None:
-            raise Unheard("the answer is no batch")
-        return made
+            return self._told(self._call("POST", self.path, content, once=True))
 
-    def look(self, batch_id: str) -> Batch:
-        """The batch as it is now."""
-        found = _batch(self._call("GET", f"{_PATH}/{batch_id}"))
-        if found is None:
-            raise Unheard("the answer is no batch")
-        return found
-
-    def listed(self, since: datetime) -> Iterator[Batch]:
-        """All batches of the workspace made after ``since``, newest first."""
-        after = ""
-        while True:
-            page = self._call("GET", f"{_PATH}?limit=100{after}")
-            found = [b for b in map(_batch, at(page, "data") or []) if b is not None]
-            yield from (batch for batch in found if batch.created_at >= since)
-            if at(page, "has_more") is not True or not found or found[-1].created_at < since:
-                return
-            after = f"&after_id={found[-1].id}"
+    @staticmethod
+    def read(body: Any) -> Batch | None:
+        """The batch that an answer tells; None where it tells none."""
+        batch_id, status = text_at(body, "id"), text_at(body, "processing_status")
+        if not batch_id or status is None:
+            return None
+        counts = [count_at(body, "request_counts", name) for name in _COUNTS]
+        return Batch(
+            batch_id,
+            None if None in counts else sum(n for n in counts if n is not None),
+            moment(at(body, "created_at")) or datetime.now(UTC),
+            ended=status == "ended",
+            until=moment(at(body, "expires_at")),
+            ended_at=moment(at(body, "ended_at")),
+        )
 
     def results(self, batch: Batch) -> Iterator[tuple[str | None, Reply]]:
         """Custom id and reply of each line.
 
         They are fetched by the batch's name, not from the address that the batch tells: the key goes with the request.
         """
-        for line in self._lines(f"{_PATH}/{batch.id}/results"):
+        for line in self._lines(f"{self.path}/{batch.id}/results"):
             entry = json_object(line)
             yield text_at(entry, "custom_id"), self._reply(entry)
 
@@ -90,18 +85,3 @@ class AnthropicBatches(BatchWire):
         error = at(entry, "result", "error")
         told = text_at(error, "error", "type") or text_at(error, "type") or ""
         return self._wire.of_line(_STATUSES.get(told, 500), error)
-
-
-def _batch(body: Any) -> Batch | None:
-    batch_id, status = text_at(body, "id"), text_at(body, "processing_status")
-    if not batch_id or status is None:
-        return None
-    counts = [count_at(body, "request_counts", name) for name in _COUNTS]
-    return Batch(
-        batch_id,
-        None if None in counts else sum(n for n in counts if n is not None),
-        moment(at(body, "created_at")) or datetime.now(UTC),
-        ended=status == "ended",
-        until=moment(at(body, "expires_at")),
-        ended_at=moment(at(body, "ended_at")),
-    )

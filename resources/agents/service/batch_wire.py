@@ -13,15 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from affectlake.errors import AgentError
 from resources.agents.service.loop import Patience
-from resources.agents.service.wire import CONNECT_S, Clients, Kind, Question, Reply, Wire, json_object, kind_of
+from resources.agents.service.wire import CONNECT_S, Clients, Kind, Question, Reply, Wire, at, json_object, kind_of
 from resources.agents.service.wire import retry_after as waited_for
-
-if TYPE_CHECKING:
-    pass
 
 TRIES = 6
 """Requests made where the service fails or asks us to wait."""
@@ -76,6 +73,10 @@ class BatchWire(ABC):
         How long to bear.
     """
 
+    path: str
+    """Where batches are made and listed."""
+    after: str
+    """Name of the parameter that asks for the batches after one."""
     most: int
     most_bytes: int
     """Questions, and bytes of them, that one batch takes."""
@@ -121,13 +122,31 @@ class BatchWire(ABC):
             The service was not reached; there is none.
         """
 
+    @staticmethod
     @abstractmethod
+    def read(body: Any) -> Batch | None:
+        """The batch that an answer tells; None where it tells none."""
+
     def look(self, batch_id: str) -> Batch:
         """The batch as it is now; raises Refused where the service does not know it."""
+        return self._told(self._call("GET", f"{self.path}/{batch_id}"))
 
-    @abstractmethod
     def listed(self, since: datetime) -> Iterator[Batch]:
         """All batches of the account made after ``since``, newest first."""
+        after = ""
+        while True:
+            page = self._call("GET", f"{self.path}?limit=100{after}")
+            found = [b for b in map(self.read, at(page, "data") or []) if b is not None]
+            yield from (batch for batch in found if batch.created_at >= since)
+            if at(page, "has_more") is not True or not found or found[-1].created_at < since:
+                return
+            after = f"&{self.after}={found[-1].id}"
+
+    def _told(self, body: Any) -> Batch:
+        found = self.read(body)
+        if found is None:
+            raise Unheard("the answer is no batch")
+        return found
 
     @abstractmethod
     def results(self, batch: Batch) -> Iterator[tuple[str | None, Reply]]:

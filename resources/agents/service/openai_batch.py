@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from resources.agents.service.batch_wire import UNASKED, Batch, BatchWire, Unheard, moment
+from resources.agents.service.batch_wire import UNASKED, Batch, BatchWire, moment
 from resources.agents.service.loop import Patience
 from resources.agents.service.openai import OpenAIWire
 from resources.agents.service.wire import Question, Reply, at, count_at, json_object, text_at
@@ -23,6 +23,7 @@ _UNASKED = ("batch_expired", "batch_cancelled")
 class OpenAIBatches(BatchWire):
     """Batches of chat completions or responses."""
 
+    path, after = "/batches", "after"
     most, most_bytes = 50_000, 200 * 10**6
     # the request that makes a batch is small: the file is there already
     settle_s, tags = 60.0, True
@@ -57,32 +58,33 @@ class OpenAIBatches(BatchWire):
             "completion_window": "24h",
             "metadata": {TAG: shard},
         }
-        made = _batch(self._call("POST", "/batches", lambda: {"json": body}, once=True))
-        if made is None:
-            raise Unheard("the answer is no batch")
-        return made
+        return self._told(self._call("POST", self.path, lambda: {"json": body}, once=True))
 
     @property
     def _endpoint(self) -> str:
         return "/v1/chat/completions" if self._words.settings.api == "chat" else "/v1/responses"
 
-    def look(self, batch_id: str) -> Batch:
-        """The batch as it is now."""
-        found = _batch(self._call("GET", f"/batches/{batch_id}"))
-        if found is None:
-            raise Unheard("the answer is no batch")
-        return found
-
-    def listed(self, since: datetime) -> Iterator[Batch]:
-        """All batches of the account made after ``since``, newest first."""
-        after = ""
-        while True:
-            page = self._call("GET", f"/batches?limit=100{after}")
-            found = [b for b in map(_batch, at(page, "data") or []) if b is not None]
-            yield from (batch for batch in found if batch.created_at >= since)
-            if at(page, "has_more") is not True or not found or found[-1].created_at < since:
-                return
-            after = f"&after={found[-1].id}"
+    @staticmethod
+    def read(body: Any) -> Batch | None:
+        """The batch that an answer tells; None where it tells none."""
+        batch_id, status = text_at(body, "id"), text_at(body, "status")
+        if not batch_id or status is None:
+            return None
+        problems = at(body, "errors", "data")
+        told = "; ".join(f"{text_at(p, 'code')}: {text_at(p, 'message')}" for p in problems or [])
+        # absent files are null with some servers and empty words with others
+        files = tuple(f for f in (text_at(body, "output_file_id"), text_at(body, "error_file_id")) if f)
+        return Batch(
+            batch_id,
+            count_at(body, "request_counts", "total"),
+            moment(at(body, "created_at")) or datetime.now(UTC),
+            ended=status in _ENDED or (status == "failed" and bool(files)),
+            failure=(told or "no reason given") if status == "failed" and not files else None,
+            until=moment(at(body, "expires_at")),
+            ended_at=next((m for name in _ENDED if (m := moment(at(body, f"{name}_at"))) is not None), None),
+            tag=text_at(body, "metadata", TAG),
+            files=files,
+        )
 
     def results(self, batch: Batch) -> Iterator[tuple[str | None, Reply]]:
         """Custom id and reply of each line of both files."""
@@ -96,24 +98,3 @@ class OpenAIBatches(BatchWire):
             return UNASKED
         status = count_at(entry, "response", "status_code") or 0
         return self._wire.of_line(status, at(entry, "response", "body") or at(entry, "error"))
-
-
-def _batch(body: Any) -> Batch | None:
-    batch_id, status = text_at(body, "id"), text_at(body, "status")
-    if not batch_id or status is None:
-        return None
-    problems = at(body, "errors", "data")
-    told = "; ".join(f"{text_at(p, 'code')}: {text_at(p, 'message')}" for p in problems or [])
-    # absent files are null with some servers and empty words with others
-    files = tuple(f for f in (text_at(body, "output_file_id"), text_at(body, "error_file_id")) if f)
-    return Batch(
-        batch_id,
-        count_at(body, "request_counts", "total"),
-        moment(at(body, "created_at")) or datetime.now(UTC),
-        ended=status in _ENDED or (status == "failed" and bool(files)),
-        failure=(told or "no reason given") if status == "failed" and not files else None,
-        until=moment(at(body, "expires_at")),
-        ended_at=next((m for name in _ENDED if (m := moment(at(body, f"{name}_at"))) is not None), None),
-        tag=text_at(body, "metadata", TAG),
-        files=files,
-    )
