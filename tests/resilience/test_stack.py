@@ -1,6 +1,8 @@
 """A backfill while its daemon, its code server and its workers are killed: every partition comes, none half-written.
 
-A run that is killed after its commit and before Dagster hears of it is computed again, to the same rows.
+A run that is killed after its commit and before Dagster hears of it is computed again, to the same rows. Dagster starts
+a killed run again at a moment of its own: if the code server is gone just then, it gives the run up, and the backfill
+ends as failed. What is missing is then queued again, as `affectlake backfill` does.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class Stack:
     def backfill(self, instance: dg.DagsterInstance, partitions: list[str]) -> str:
         graph = dg.Definitions(assets=[run_scores]).get_repository_def().asset_graph
         job = PartitionBackfill.from_asset_partitions(
-            backfill_id="overnight",
+            backfill_id=f"night-{len(instance.get_backfills())}",
             asset_graph=graph,
             partition_names=partitions,
             asset_selection=[dg.AssetKey(TABLE)],
@@ -123,14 +125,17 @@ def test_a_backfill_survives_kills_and_ends_with_every_partition_whole(
         round_ += 1
         scene = Scene.new(tmp_path / str(round_), instance_settings())
         with dg.DagsterInstance.from_config(str(scene.folder / "home")) as instance, stack(scene) as running:
-            backfill = running.backfill(instance, wanted)
-            end = time.monotonic() + 600
-            while instance.get_backfill(backfill).status is BulkActionStatus.REQUESTED and time.monotonic() < end:
-                time.sleep(rng.uniform(0, 1))
-                if struck < kills and scene.nothing_is_half_written() < partitions:
-                    struck += strike(running, instance, VICTIMS[struck % len(VICTIMS)], rng)
-                scene.nothing_is_half_written()
-            assert instance.get_backfill(backfill).status is BulkActionStatus.COMPLETED_SUCCESS
+            missing, nights = wanted, 0
+            while missing:
+                nights += 1
+                assert nights <= 1 + struck, "a backfill without kills must not end as failed"
+                backfill, end = running.backfill(instance, missing), time.monotonic() + 600
+                while instance.get_backfill(backfill).status is BulkActionStatus.REQUESTED and time.monotonic() < end:
+                    time.sleep(rng.uniform(0, 1))
+                    if struck < kills and scene.nothing_is_half_written() < partitions:
+                        struck += strike(running, instance, VICTIMS[struck % len(VICTIMS)], rng)
+                    scene.nothing_is_half_written()
+                missing = [p for p in wanted if p not in scene.recorded()]
             assert scene.nothing_is_half_written() == partitions
             again = {p: n for p, n in scene.recorded().items() if n > 1}
             assert set(scene.recorded()) == set(wanted)
