@@ -133,6 +133,14 @@ def test_raw_signal_far_from_zero_and_patterns_that_do_not_vary_score_as_in_the_
     assert np.abs(fast - exact).max() < 1e-3
 
 
+def test_a_model_that_tells_no_clips_apart_scores_zero_beside_one_that_does():
+    ijk = grid((4, 4, 4))
+    model, responses = planted(n=200, v=len(ijk))
+    scores = rsa.searchlight(np.stack([np.ones_like(model), model]), responses, ijk, radius=1)
+    assert (scores[0] == 0).all()
+    np.testing.assert_array_equal(scores[1:], rsa.searchlight(model[None], responses, ijk, radius=1))
+
+
 def test_the_number_of_threads_changes_no_bit(monkeypatch):
     import torch
 
