@@ -312,10 +312,10 @@ class _OnCore:
     def __call__(self, members: Index) -> Float:
         from scipy.linalg.blas import ssyrk
 
-        from affectlake._searchlight_kernels import triangle_energy, unit_patterns
+        from affectlake import _searchlight_kernels as kernels
 
         m, unit = members.size, self._unit[: members.size]
-        total = unit_patterns(self._patterns, members, STILL, unit, self._mean, self._scale)
+        total = kernels.unit_patterns(self._patterns, members, STILL, unit, self._mean, self._scale)
         gram = self._gram[: m * m].reshape(m, m)
         # BLAS sees the transposes: what is its upper triangle is our lower one
         ssyrk(1.0, unit.T, trans=1, beta=0.0, c=gram.T, overwrite_c=1)
@@ -323,7 +323,7 @@ class _OnCore:
         np.matmul(self._factors.vectors, unit.T, out=projected)
         energy = np.einsum("rm,rm->r", projected, projected).astype(np.float64)
         lengths = (self._scale > 0).astype(np.float64)
-        return self._factors.scores(energy, lengths, total, triangle_energy(gram))
+        return self._factors.scores(energy, lengths, total, kernels.triangle_energy(gram))
 
 
 class _OnCard:
