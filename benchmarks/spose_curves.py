@@ -86,6 +86,8 @@ def draw(points: list[dict[str, str]], file: Path) -> None:
             if here:
                 panel.plot(*zip(*here, strict=True), marker="o", ms=4, color=colour, label=f"{noise:.0%} guesses")
         panel.set(xscale="log", xlabel="judgments", title=f"{n:,} items", ylim=(-0.03, 1.05))
+        panel.set_xticks(SIZES[n], [f"{b / 1e6:g} M" if b >= 1e6 else f"{b / 1e3:g} k" for b in SIZES[n]])
+        panel.minorticks_off()
     panels[0][0].set_ylabel("planted dimensions found (r ≥ .9)")
     panels[0][0].legend(frameon=False, fontsize=8)
     figure.suptitle("Synthetic: judgments of planted spaces, one fit a point", fontsize=9)
