@@ -72,6 +72,8 @@ class _Asked:
     used: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
     failed_at: float = math.inf
     """When the service first failed it."""
+    blamed: int = 0
+    """Failures of the service after it was known to work."""
 
 
 @dataclass
@@ -83,6 +85,10 @@ class _State:
     accepted: int = 0
     heard: float = field(default_factory=time.monotonic)
     """When the service last gave an answer."""
+    worked: float = -math.inf
+    """When the newest of the requests that were answered was put."""
+    all_put: bool = False
+    """True where no question is left that was not put yet."""
     doubtful: list[Event] = field(default_factory=list)
     """Questions given up since the last accepted answer."""
 
@@ -139,6 +145,7 @@ class Run:
                 if self._stop.is_set() or not await self._afford(group):
                     break
                 tasks.create_task(self._settle_group(group))
+            self._state.all_put = True
         self._settle_doubts()
 
     async def _settle_group(self, questions: list[Question]) -> None:
@@ -205,6 +212,7 @@ class Run:
             one.used[reply.kind] += 1
             if reply.kind is Kind.SERVICE:
                 one.failed_at = min(one.failed_at, time.monotonic())
+                one.blamed += self._works_since(one.failed_at)
             pause = self._pause(one, reply, alone=len(asked) == 1)
             self._heard(reply, started)
             self._tell(one.question, reply, one.attempt, settled=pause is None)
@@ -222,10 +230,19 @@ class Run:
             return self._back_off(used, reply.wait_s)
         if reply.kind is Kind.REJECTED and not alone:
             return 0.0
-        # an outage is no question's fault: only a service that answered others meanwhile counts against this one
-        if used >= allowed and (reply.kind is not Kind.SERVICE or self._state.heard > one.failed_at):
+        # an outage is no question's fault: only failures of a service that works count, and the first, which begins the
+        # looking
+        if (one.blamed + 1 if reply.kind is Kind.SERVICE else used) >= allowed:
             return None
         return 0.0 if reply.kind is Kind.CONTENT else self._back_off(used, reply.wait_s)
+
+    def _works_since(self, moment: float) -> bool:
+        """Whether the service took a request that was put after ``moment``.
+
+        An answer alone says little: in the first moments of an outage those of requests before it still come. It has to
+        do once no other question will be put.
+        """
+        return self._state.worked > moment or (self._state.all_put and self._state.heard > moment)
 
     def _back_off(self, n: int, wait_s: float | None) -> float:
         longest = min(self._patience.longest_pause_s, self._patience.pause_s * 2 ** min(n - 1, 16))
@@ -243,6 +260,7 @@ class Run:
             )
         elif reply.kind not in (Kind.LIMITED, Kind.SERVICE):
             self._state.heard = time.monotonic()
+            self._state.worked = max(self._state.worked, started)
         elif started - self._state.heard > self._patience.silence_s:
             silence = time.monotonic() - self._state.heard
             self.stop(Stopped(f"no answer for {silence:.0f} s: {_short(reply.raw)}", "Run again when it is well."))
