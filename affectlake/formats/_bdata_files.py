@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from affectlake.errors import InputError
+from affectlake.formats._matlab import cut_off
 from affectlake.formats._tabular import check_file
 
 _SPELLINGS = (("dataset", "metadata"), ("dataSet", "metaData"))
@@ -185,11 +186,7 @@ def _open_mat5(path: Path) -> BFile:
     try:
         found = loadmat(path, simplify_cells=True)
     except NotImplementedError:  # what scipy says of MATLAB 7.3, whose files are HDF5: this one is not
-        raise InputError(
-            "begins as a MATLAB 7.3 file and is no HDF5: it is cut off or damaged",
-            where=str(path),
-            remedy="Fetch it again (`affectlake study fetch` compares sums).",
-        ) from None
+        raise cut_off(path) from None
     except (MatReadError, ValueError, TypeError, OSError) as error:
         raise InputError(f"is neither HDF5 nor a MATLAB file ({error})", where=str(path)) from None
     spelling = next((s for s in _SPELLINGS if s[0] in found and isinstance(found.get(s[1]), dict)), None)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affectlake.errors import InputError
+from affectlake.formats._matlab import cut_off
 
 VARIABLE = "feat"
 
@@ -74,7 +75,10 @@ def _read_row(path: Path) -> npt.NDArray[np.float64]:
         if h5py.is_hdf5(path):  # MATLAB 7.3
             with h5py.File(path, "r") as file:
                 return file[VARIABLE][()]
-        return scipy.io.loadmat(path, variable_names=[VARIABLE])[VARIABLE]
+        try:
+            return scipy.io.loadmat(path, variable_names=[VARIABLE])[VARIABLE]
+        except NotImplementedError:  # an intact file of MATLAB 7.3 was read above
+            raise cut_off(path) from None
 
     found = np.asarray(_told(path, f"variable {VARIABLE}", load))
     if found.dtype.kind not in "iufb" or found.size == 0 or max(found.shape, default=1) != found.size:

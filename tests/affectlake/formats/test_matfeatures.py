@@ -65,6 +65,9 @@ def test_wrong_files_are_named(folder, tmp_path):
     (folder / "0003.mat").write_text("no MATLAB")
     with pytest.raises(InputError, match=r"0003\.mat"):
         read_folder(folder)
+    (folder / "0003.mat").write_bytes(b"MATLAB 7.3 MAT-file, Platform: x".ljust(124) + b"\x00\x02IM" + bytes(512))
+    with pytest.raises(InputError, match=r"0003\.mat: begins as a MATLAB 7\.3 file.*cut off or damaged"):
+        read_folder(folder)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"no \.mat file"):
         read_folder(tmp_path / "empty")
