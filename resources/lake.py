@@ -66,7 +66,7 @@ def partition_predicate(partition: Partition) -> str:
     )
 
 
-_BLOCK_ROWS = 20_000
+_BLOCK_ROWS = 50_000
 """Rows that are hashed at a time."""
 
 
