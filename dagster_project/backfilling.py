@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_project.terminal import check_keys, err, open_study, out, plain
+from dagster_project.terminal import err, open_study, out, plain
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -37,14 +37,10 @@ def backfill_command(
     """Queue what is missing or stale as a backfill for the daemon; after failures, only those are queued again."""
     import dagster as dg
 
-    from dagster_project.planning import Selection
-    from dagster_project.runner import check_tables, fail_dead_runs, prepare_home
+    from dagster_project.runner import fail_dead_runs, prepare_home, selected
 
     study, lake = open_study()
-    selection = Selection(frozenset(select or ()), frozenset(model or ()), frozenset(subject or ()))
-    check_tables(selection.tables, study)
-    check_keys(study, selection.models, selection.subjects)
-    wanted = chosen(study, lake, selection, again=again)
+    wanted = chosen(study, lake, selected(study, select or (), model or (), subject or ()), again=again)
     if not wanted:
         out.print("nothing to do: everything that was asked for is current")
         return

@@ -167,14 +167,11 @@ def run(
     address: Annotated[str, typer.Option(help="Head node of the Ray cluster.", envvar="RAY_ADDRESS")] = "auto",
 ) -> None:
     """Compute what is missing or stale, and show the scores."""
-    from dagster_project.planning import Selection
     from dagster_project.reporting import current_report
-    from dagster_project.runner import bring_up_to_date, check_tables
+    from dagster_project.runner import bring_up_to_date, selected
 
     study, lake = open_study()
-    selection = Selection(frozenset(select or ()), frozenset(model or ()), frozenset(subject or ()))
-    check_tables(selection.tables, study)
-    check_keys(study, selection.models, selection.subjects)
+    selection = selected(study, select or (), model or (), subject or ())
     try:
         cluster = address if engine is Engine.ray else None
         outcome = bring_up_to_date(study, lake, selection, err, ray_address=cluster)

@@ -66,45 +66,43 @@ class Behind(dg.Config):
 def compute_behind(context: dg.OpExecutionContext, config: Behind, lake: LakeResource) -> None:
     """Compute in the process of this run, so that no partition waits for a process of its own.
 
-    Each partition is still a run with events, retries of its agent and a row in the ledger of its own, and one that
-    fails stops only what is computed from it. (A Dagster run over several partitions would have one data version and
-    one end for all of them, and loses keys of tables that are partitioned by subject and model.)
+    Each partition is still a run of its own, with its events and its data version, and one that fails stops only what
+    is computed from it. (A Dagster run over several partitions would have one data version and one end for all of them,
+    and loses keys of tables that are partitioned by subject and model.)
 
     Raises
     ------
     LakeError
-        A table that nothing computes, or partitions that failed.
+        A table that nothing computes, or steps that failed.
+    StudyError
+        A model or subject that the study does not have.
     """
-    from dagster_project.planning import Selection
-    from dagster_project.runner import Launcher, check_tables, compute, fail_dead_runs
-    from dagster_project.terminal import check_keys
+    from dagster_project.runner import Launcher, compute, fail_dead_runs, selected
 
     study, tables = lake.study.study, lake.lake
-    selection = Selection(frozenset(config.tables), frozenset(config.models), frozenset(config.subjects))
-    check_tables(selection.tables, study)
-    check_keys(study, selection.models, selection.subjects)
+    selection = selected(study, config.tables, config.models, config.subjects)
     tables.prepare()
     fail_dead_runs(context.instance)
     launcher = Launcher(study, context.instance, tables.root)
     launcher.tags["affectlake/started_by"] = f"run {context.run_id}"
-    outcome = compute(study, tables, selection, launcher, lambda what, done, n: None)
+    outcome = compute(study, tables, selection, launcher, lambda done, n, what="": None)
+    context.log.info(f"{len(outcome.computed)} runs; {outcome.current} of {outcome.all} partitions are current")
     for name, problem in outcome.failed.items():
         context.log.error(f"{name}: {problem}")
+    if outcome.failed or outcome.blocked:
+        raise LakeError(
+            f"{len(outcome.failed)} steps failed, and {len(outcome.blocked)} partitions wait for them: "
+            f"{', '.join([*outcome.failed, *outcome.blocked])}",
+            remedy="Their runs say why; what succeeded is kept, and this job computes the rest when it is run again.",
+        )
     context.add_output_metadata(
         {
             "runs": len(outcome.computed),
-            "failed": len(outcome.failed),
-            "waiting_for_what_failed": len(outcome.blocked),
             "pending_batches": len(outcome.pending),
             "current_partitions": outcome.current,
             "partitions": outcome.all,
         }
     )
-    if outcome.failed:
-        raise LakeError(
-            f"{len(outcome.failed)} steps failed: {', '.join(outcome.failed)}",
-            remedy="Their runs say why; what succeeded is kept, and this job computes the rest when it is run again.",
-        )
 
 
 @dg.job(description="One run for everything that is missing or stale. Starts no process for each partition.")

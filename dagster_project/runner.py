@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,9 +25,10 @@ from dagster_project.definitions import build_definitions
 from dagster_project.interrupts import Interrupts
 from dagster_project.launcher import alive
 from dagster_project.planning import Batch, Selection, State, next_batch, stages, state, survey
+from dagster_project.terminal import check_keys
 from resources.agents.service.batches import open_batches, told
 from resources.lake import Lake
-from resources.progress import in_terminal
+from resources.progress import Advance, in_terminal
 from resources.provenance import Key, Ledger, Recipe, partition_name
 from resources.study import Study
 
@@ -76,14 +77,6 @@ class Engine(Protocol):
         ...
 
 
-class Advance(Protocol):
-    """Told how far a stage has come."""
-
-    def __call__(self, what: str, done: int, total: int, /) -> None:
-        """``done`` of the ``total`` partitions of ``what``."""
-        ...
-
-
 def bring_up_to_date(
     study: Study, lake: Lake, selection: Selection, console: Console, *, ray_address: str | None = None
 ) -> Outcome:
@@ -104,14 +97,14 @@ def bring_up_to_date(
                 lake,
                 selection,
                 launcher,
-                lambda what, done, n: bars.update(task, description=what, completed=done, total=n),
+                lambda done, n, what="": bars.update(task, description=what, completed=done, total=n),
             )
 
 
 def compute(study: Study, lake: Lake, selection: Selection, engine: Engine, advance: Advance) -> Outcome:
     """Compute with ``engine`` what is missing or stale of the selection, upstream first; a failure stops nothing else.
 
-    ``advance`` is told what is looked at, and how many of its partitions of how many are done.
+    ``advance`` is told how many partitions of how many are done, and of what.
     """
     outcome = Outcome()
     ledger = Ledger(lake)
@@ -120,12 +113,12 @@ def compute(study: Study, lake: Lake, selection: Selection, engine: Engine, adva
         if not stage[0].dimensions and (selection.models or selection.subjects) and not selection.tables:
             wanted = wanted if stage[0].name not in ("comparisons", "report") else []
         if engine.width > 1:
-            advance(_describe(stage, {}), 0, len(wanted))
+            advance(0, len(wanted), _describe(stage, {}))
             for done, _ in enumerate(_at_the_same_time(stage, wanted, study, lake, engine, outcome), start=1):
-                advance(_describe(stage, {}), done, len(wanted))
+                advance(done, len(wanted), _describe(stage, {}))
             continue
         for done, key in enumerate(wanted):
-            advance(_describe(stage, key), done, len(wanted))
+            advance(done, len(wanted), _describe(stage, key))
             ledger = _run_partition(stage, key, study, ledger, engine, outcome)
     outcome.pending = told(open_batches(lake).filter(pl.col("model").is_in(study.model_names)))
     states = [s for _, _, s in survey(study, lake, selection)]
@@ -291,17 +284,22 @@ def bars_on(console: Console) -> Iterator[Progress]:
         yield bars
 
 
-def check_tables(names: frozenset[str], study: Study) -> None:
-    """Refuse tables that nothing computes.
+def selected(study: Study, tables: Iterable[str], models: Iterable[str], subjects: Iterable[str]) -> Selection:
+    """What somebody asked to have brought up to date.
 
     Raises
     ------
     LakeError
-        The message names the tables that can be asked for.
+        Nothing computes one of the tables; the message names those that can be asked for.
+    StudyError
+        The study has no such model or subject.
     """
+    selection = Selection(frozenset(tables), frozenset(models), frozenset(subjects))
     known = {t for r in Selection().recipes(study) for t in r.outputs}
-    unknown = sorted(names - known)
+    unknown = sorted(selection.tables - known)
     if unknown:
         raise LakeError(
             f"nothing of this study computes {', '.join(unknown)}", remedy=f"Choose among {', '.join(sorted(known))}."
         )
+    check_keys(study, selection.models, selection.subjects)
+    return selection
