@@ -74,6 +74,8 @@ class Service:
     persona: Persona = by_length
     faults: Mapping[str, float] = field(default_factory=dict)
     latency_s: float = 0.0
+    fails_at_once: bool = False
+    """True: failures come without the latency."""
     drips_s: float = 0.0
     """Above 0: answers come one byte at a time, so many seconds apart, and never end."""
     retry_after: str | None = None
@@ -177,7 +179,7 @@ class Service:
             return respond(400, json.dumps({"error": {"message": "Cache miss for an item, but data is not provided"}}))
         fault = self.fault_of(key)
         label, shares = self.judge(request.path, key, request.headers.get("authorization", ""), body, fault)
-        await asyncio.sleep(self.latency_s)
+        await asyncio.sleep(0.0 if self.fails_at_once and fault else self.latency_s)
         if fault in _STATUSES:
             return self._status(fault, request.headers)
         if fault == "reset":

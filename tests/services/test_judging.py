@@ -163,6 +163,15 @@ def test_an_outage_costs_no_question_its_answer(bench: Start) -> None:
     assert found.attempts.height == 800
 
 
+def test_answers_from_before_an_outage_that_come_late_are_no_sign_that_the_service_works(bench: Start) -> None:
+    here = bench(outage=range(8, 1500), latency_s=0.5, fails_at_once=True)
+    agent = here.agent(patience=replace(QUICK, silence_s=60))
+    questions = here.questions(agent, 200)
+    found, problem = collect(agent, questions)
+    assert problem is None
+    assert found.judgments.height == questions.height
+
+
 def test_a_judge_that_only_talks_ends_the_run_before_it_costs_a_fortune(bench: Start) -> None:
     here = bench(faults={"prose": 1.0})
     agent = here.agent()
