@@ -124,6 +124,18 @@ def test_fast_searchlight_is_within_a_thousandth_of_the_exact_one():
     assert np.abs(fast - exact).max() < 1e-3
 
 
+def test_what_a_card_computes_is_what_a_core_computes(monkeypatch):
+    """The arithmetic for cards, on this machine's CPU."""
+    from affectlake import _searchlight
+
+    ijk = grid((5, 5, 5))
+    model, responses = planted(n=60, v=len(ijk))
+    responses[7] = 0  # one clip without a pattern
+    core = rsa.searchlight(model[None], responses, ijk, radius=2)
+    monkeypatch.setattr(_searchlight, "_OnCore", _searchlight._OnCard)
+    np.testing.assert_allclose(rsa.searchlight(model[None], responses, ijk, radius=2), core, atol=1e-5)
+
+
 def test_raw_signal_far_from_zero_and_patterns_that_do_not_vary_score_as_in_the_exact_form():
     ijk = grid((5, 5, 5))
     model, responses = planted(n=60, v=len(ijk))
