@@ -113,6 +113,15 @@ def strike(running: Stack, instance: dg.DagsterInstance, victim: str, rng: rando
     return True
 
 
+def _given_up(instance: dg.DagsterInstance, backfill: str) -> bool:
+    """Whether each run that failed for good is one that Dagster wanted to start again and could not."""
+    runs = instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill}))
+    again = {run.parent_run_id for run in runs}
+    lost = [r for r in runs if r.status is dg.DagsterRunStatus.FAILURE and r.run_id not in again]
+    told = ["Failed to retry run" in " ".join(e.message for e in instance.all_logs(run.run_id)) for run in lost]
+    return bool(told) and all(told)
+
+
 @pytest.mark.parametrize(("kills", "partitions"), [(3, 5), (60, len(ALL))])
 @pytest.mark.long
 @pytest.mark.timeout(3600)
@@ -135,6 +144,8 @@ def test_a_backfill_survives_kills_and_ends_with_every_partition_whole(
                     if struck < kills and scene.nothing_is_half_written() < partitions:
                         struck += strike(running, instance, VICTIMS[struck % len(VICTIMS)], rng)
                     scene.nothing_is_half_written()
+                ended = instance.get_backfill(backfill).status
+                assert ended is BulkActionStatus.COMPLETED_SUCCESS or _given_up(instance, backfill), ended
                 missing = [p for p in wanted if p not in scene.recorded()]
             assert scene.nothing_is_half_written() == partitions
             again = {p: n for p, n in scene.recorded().items() if n > 1}
