@@ -11,13 +11,11 @@ from the first start to the last end in Dagster's instance, over the runs of par
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -25,7 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.servers.s3 import free_port
+from tests.servers.ui import serving_ui
 
 STUDY = """
 name: five
@@ -106,32 +104,23 @@ def timed(folder: Path) -> float:
     return time.perf_counter() - begin
 
 
-@contextmanager
-def daemon(folder: Path) -> Iterator[None]:
-    """The user interface and its daemon, which launches runs."""
-    words = [sys.executable, "-m", "dagster_project", "ui", "--port", str(free_port())]
-    process = subprocess.Popen(
-        words, env=environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        time.sleep(30)
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
-
-
 def one_run(folder: Path) -> None:
-    """Queue the job that computes everything in one run, and wait for its end."""
+    """The job that computes everything in one run, queued for the daemon."""
     home = {**environment(folder), "DAGSTER_HOME": str(folder / ".dagster")}
     workspace = str(Path(__file__).parents[1] / "workspace.yaml")
     dagster = str(Path(sys.executable).parent / "dagster")
-    subprocess.run(
-        [dagster, "job", "launch", "-w", workspace, "-j", "bring_up_to_date"], env=home, check=True, capture_output=True
-    )
-    with dg.DagsterInstance.from_config(str(folder / ".dagster")) as instance:
-        while not all(run.is_finished for run in instance.get_runs(dg.RunsFilter(job_name="bring_up_to_date"))):
-            time.sleep(0.5)
+    launch = [dagster, "job", "launch", "-w", workspace, "-j", "bring_up_to_date"]
+    with serving_ui(folder / "study.yaml"):
+        subprocess.run(launch, env=home, check=True, capture_output=True)
+        with dg.DagsterInstance.from_config(str(folder / ".dagster")) as instance:
+            while not all(run.is_finished for run in instance.get_runs(dg.RunsFilter(job_name="bring_up_to_date"))):
+                time.sleep(0.5)
+
+
+def backfilled(folder: Path) -> None:
+    """A run a partition, each in a process that the daemon starts."""
+    with serving_ui(folder / "study.yaml"):
+        command(folder, "backfill")
 
 
 def on_ray(folder: Path) -> None:
@@ -150,16 +139,14 @@ def by_engine() -> None:
     ways: dict[str, Callable[[Path], object]] = {
         "affectlake run, in process": lambda folder: command(folder, "run"),
         "job bring_up_to_date, one run": one_run,
-        "affectlake backfill, a run each": lambda folder: command(folder, "backfill"),
+        "affectlake backfill, a run each": backfilled,
         "affectlake run --engine ray": on_ray,
     }
     print(f"{'engine':34} {'runs':>5} {'wall s':>8} {'s a run':>8} {'outside steps':>14}")
     for name, way in ways.items():
-        with tempfile.TemporaryDirectory() as scratch, ExitStack() as servers:
+        with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             five_by_five(folder)
-            if way is one_run or "backfill" in name:
-                servers.enter_context(daemon(folder))
             way(folder)
             runs, wall, inside = overhead(folder)
             print(f"{name:34} {runs:5} {wall:8.1f} {wall / runs:8.2f} {100 * (1 - inside / wall):12.0f} %", flush=True)

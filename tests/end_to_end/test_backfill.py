@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +17,7 @@ from dagster_project.planning import State, survey
 from dagster_project.runner import prepare_home
 from resources.lake import Lake
 from resources.study import load_study
+from tests.servers.ui import serving_ui
 
 ROOT = Path(__file__).parents[2]
 STUDY = """
@@ -51,29 +49,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def daemon(folder: Path) -> Iterator[None]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {k: v for k, v in os.environ.items() if k not in ("AFFECTLAKE_LAKE", "DAGSTER_HOME")}
-    environment["AFFECTLAKE_STUDY"] = str(folder / "study.yaml")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dagster_project", "ui", "--port", str(port)],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        for _ in range(300):
-            if "no daemon" not in (said := affectlake(folder, "backfill", "--select", "videos", "--no-follow")).stderr:
-                assert said.returncode == 0, said.stderr
-                break
-            time.sleep(1)
+    with serving_ui(folder / "study.yaml"):
         yield
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
 
 
 def test_without_a_daemon_it_says_how_to_start_one(folder: Path) -> None:

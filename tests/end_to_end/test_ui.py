@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from resources.provenance import Ledger
+from tests.servers.ui import Served, serving_ui, wait
 
 from .conftest import Finished
 
-ROOT = Path(__file__).parents[2]
 LOCATIONS = "{workspaceOrError{... on Workspace{locationEntries{name loadStatus}}}}"
 BACKFILL = """mutation($p: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $p) {
@@ -34,54 +28,28 @@ STATUS = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+@dataclass(frozen=True)
 class Ui:
-    def __init__(self, study: Finished, port: int) -> None:
-        self.study, self.port = study, port
+    """A computed study and the user interface that serves it."""
+
+    study: Finished
+    served: Served
+
+    @property
+    def port(self) -> int:
+        return self.served.port
 
     def ask(self, query: str, **variables: Any) -> Any:
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/graphql", data=body, headers={"content-type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)["data"]
-
-
-def wait(seconds: float, what: Any) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if found := what():
-                return found
-        except OSError:
-            pass
-        time.sleep(0.5)
-    raise TimeoutError
+        return self.served.ask(query, **variables)
 
 
 @pytest.fixture(scope="module")
 def ui(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     folder = tmp_path_factory.mktemp("served") / "study"
     shutil.copytree(finished.folder, folder)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "AFFECTLAKE_STUDY": str(folder / "study.yaml")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dagster_project", "ui", "--port", str(port)],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    served = Ui(Finished(folder, finished.outcome), port)
-    try:
+    with serving_ui(folder / "study.yaml") as served:
         wait(180, lambda: served.ask(LOCATIONS)["workspaceOrError"]["locationEntries"][0]["loadStatus"] == "LOADED")
-        yield served
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        yield Ui(Finished(folder, finished.outcome), served)
 
 
 def test_the_location_is_loaded_under_its_name(ui: Ui) -> None:
