@@ -72,9 +72,7 @@ class RayLauncher:
     def __init__(self, study: Study, root: str, instance: dg.DagsterInstance, address: str) -> None:
         ray = _connect(address)
         self._study, self._root, self._instance = study, root, instance
-        total = _resources(ray)
-        self.cards = int(total.get("GPU", 0))
-        self.width = max(1, int(total.get("CPU", 1)))
+        self.width = max(1, int(_resources(ray).get("CPU", 1)))
         _check_reach({n["NodeManagerAddress"] for n in ray.nodes() if n["Alive"]}, root, instance)
         self._task = ray.remote(max_retries=_RETRIES, num_cpus=1)(compute)
         self._waiting: set[Any] = set()
@@ -90,7 +88,7 @@ class RayLauncher:
             tuple(r.name for r in batch.recipes),
             dict(batch.key),
         )
-        cards = 1 if self.cards and _ON_CARDS.intersection(order.recipes) else 0
+        cards = 1 if _ON_CARDS.intersection(order.recipes) and _resources(ray).get("GPU") else 0
         result = self._task.options(name=batch.name, num_gpus=cards).remote(order)
         self._waiting.add(result)
         try:

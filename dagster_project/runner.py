@@ -120,6 +120,7 @@ def compute(study: Study, lake: Lake, selection: Selection, engine: Engine, adva
         for done, key in enumerate(wanted):
             advance(done, len(wanted), _describe(stage, key))
             ledger = _run_partition(stage, key, study, ledger, engine, outcome)
+        advance(len(wanted), len(wanted), _describe(stage, {}))
     outcome.pending = told(open_batches(lake).filter(pl.col("model").is_in(study.model_names)))
     states = [s for _, _, s in survey(study, lake, selection)]
     outcome.current, outcome.all = states.count(State.CURRENT), len(states)
