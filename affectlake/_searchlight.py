@@ -310,20 +310,21 @@ class _OnCore:
         self._mean, self._scale = np.empty(n, dtype=np.float32), np.empty(n, dtype=np.float32)
 
     def __call__(self, members: Index) -> Float:
-        from scipy.linalg.blas import ssyrk
-
         from affectlake import _searchlight_kernels as kernels
 
         m, unit = members.size, self._unit[: members.size]
         total = kernels.unit_patterns(self._patterns, members, STILL, unit, self._mean, self._scale)
         gram = self._gram[: m * m].reshape(m, m)
-        # BLAS sees the transposes: what is its upper triangle is our lower one
-        ssyrk(1.0, unit.T, trans=1, beta=0.0, c=gram.T, overwrite_c=1)
+        np.matmul(unit, unit.T, out=gram)  # numpy takes BLAS's symmetric product, and lets other threads go on
         projected = self._projected[: len(self._factors.vectors) * m].reshape(-1, m)
         np.matmul(self._factors.vectors, unit.T, out=projected)
-        energy = np.einsum("rm,rm->r", projected, projected).astype(np.float64)
         lengths = (self._scale > 0).astype(np.float64)
-        return self._factors.scores(energy, lengths, total, kernels.triangle_energy(gram))
+        return self._factors.scores(_row_energy(projected), lengths, total, float(_row_energy(gram).sum()))
+
+
+def _row_energy(matrix: Single) -> Float:
+    """Sum of squares of each row."""
+    return np.einsum("rm,rm->r", matrix, matrix).astype(np.float64)
 
 
 class _OnCard:
