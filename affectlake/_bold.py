@@ -6,6 +6,7 @@ What belongs here: arrays of one run, volumes in rows, the subject's voxels in c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,10 @@ def load_run(path: Path, ijk: NDArray[np.int32]) -> NDArray[np.float32]:
 
 
 def volumes(path: Path, ijk: NDArray[np.int32]) -> Iterator[NDArray[Any]]:
-    """The voxels ``ijk`` of each volume of a 4-D image, one volume in memory at a time.
+    """The voxels ``ijk`` of each volume of a 4-D image.
+
+    A thread reads the next volume while the caller works on this one: unpacking a .gz, which is most of the time, holds
+    no lock. Two volumes are in memory at a time.
 
     Yields
     ------
@@ -53,8 +57,17 @@ def volumes(path: Path, ijk: NDArray[np.int32]) -> Iterator[NDArray[Any]]:
     try:
         *shape, n_volumes = image.shape
         flat = np.ravel_multi_index(tuple(ijk.T), tuple(shape), order="F")
-        for volume in range(n_volumes):
-            yield np.asanyarray(image.dataobj[..., volume]).ravel(order="F").take(flat)
+
+        def read(volume: int) -> NDArray[Any]:
+            return np.asanyarray(image.dataobj[..., volume]).ravel(order="F").take(flat)
+
+        with ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(read, 0)
+            for volume in range(1, n_volumes + 1):
+                values = ahead.result()
+                if volume < n_volumes:
+                    ahead = reader.submit(read, volume)
+                yield values
     except Exception as error:
         raise unreadable(path, error) from error
 
