@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 
+import anyio
+
 START = 8
 """Requests in flight before anything is known of the service."""
 
@@ -20,7 +22,9 @@ BURST_S = 1.0
 
 
 class Limiter:
-    """Admits requests; used as ``async with limiter:`` around each.
+    """Admits requests in the order in which they come; used as ``async with limiter:`` around each.
+
+    Made inside the event loop that uses it.
 
     Parameters
     ----------
@@ -34,25 +38,20 @@ class Limiter:
 
     def __init__(self, most: int, per_minute: int, stop: asyncio.Event) -> None:
         self._most, self._interval, self._stop = most, 60 / per_minute, stop
-        self.limit = float(min(START, most))
-        self.in_flight = 0
+        self._limit = float(min(START, most))
+        # asyncio's own conditions let whoever comes just then pass those that wait: a question waited for a minute
+        self._places = anyio.CapacityLimiter(int(self._limit))
         self._growing_fast = True
-        self._freed = asyncio.Condition()
         self._next_start = self._closed_until = self._last_cut = -1e9
 
     async def __aenter__(self) -> None:
-        async with self._freed:
-            await self._freed.wait_for(lambda: self.in_flight < int(self.limit))
-            self.in_flight += 1
+        await self._places.acquire()
         await self._pace()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        async with self._freed:
-            self.in_flight -= 1
-            # the limit may have grown by more than the one place that became free
-            self._freed.notify(2)
+        self._places.release()
 
     async def _pace(self) -> None:
         now = _now()
@@ -71,13 +70,18 @@ class Limiter:
 
     def answered(self) -> None:
         """The service answered: twice as many a round trip until the first cut, then one more."""
-        self.limit = min(self._most, self.limit + (1 if self._growing_fast else 1 / self.limit))
+        self._admit(self._limit + (1 if self._growing_fast else 1 / self._limit))
 
     def limited(self, started: float, wait_s: float) -> None:
         """The service wants less: cut once for all requests that were under way, and hold everything for a while."""
         if started > self._last_cut:
-            self.limit, self._last_cut, self._growing_fast = max(1.0, self.limit * CUT), _now(), False
+            self._admit(self._limit * CUT)
+            self._last_cut, self._growing_fast = _now(), False
         self._closed_until = max(self._closed_until, _now() + wait_s)
+
+    def _admit(self, limit: float) -> None:
+        self._limit = min(self._most, max(1.0, limit))
+        self._places.total_tokens = int(self._limit)
 
 
 def _now() -> float:
