@@ -59,7 +59,8 @@ def volumes(path: Path, ijk: NDArray[np.int32]) -> Iterator[NDArray[Any]]:
         flat = np.ravel_multi_index(tuple(ijk.T), tuple(shape), order="F")
 
         def read(volume: int) -> NDArray[Any]:
-            return np.asanyarray(image.dataobj[..., volume]).ravel(order="F").take(flat)
+            values: NDArray[Any] = np.asanyarray(image.dataobj[..., volume]).ravel(order="F").take(flat)
+            return values
 
         with ThreadPoolExecutor(1) as reader:
             ahead = reader.submit(read, 0)

@@ -324,7 +324,7 @@ class _OnCore:
 
 def _row_energy(matrix: Single) -> Float:
     """Sum of squares of each row."""
-    return np.einsum("rm,rm->r", matrix, matrix).astype(np.float64)
+    return np.asarray(np.einsum("rm,rm->r", matrix, matrix), dtype=np.float64)
 
 
 class _OnCard:

@@ -72,12 +72,16 @@ _BLOCK_ROWS = 50_000
 
 def data_version(table: Table, frame: pl.DataFrame) -> str:
     """Hash of what the rows say, whatever their order and without the columns that say how they came to be."""
-    said = [name for name in table.column if name not in table.volatile]
-    ordered, sink = frame.select(said).sort(table.key), hashlib.blake2b(digest_size=16)
+    ordered, sink = frame.select(_said(table)).sort(table.key), hashlib.blake2b(digest_size=16)
     starts = _block_starts(ordered[table.leading]) if table.leading else [0]
     for start, end in pairwise([*starts, ordered.height]):
         _hash_rows(table, ordered[start:end], sink)
     return sink.hexdigest()
+
+
+def _said(table: Table) -> list[str]:
+    """The columns that say something, and not how it came to be."""
+    return [name for name in table.column if name not in table.volatile]
 
 
 def _block_starts(leading: pl.Series) -> list[int]:
@@ -87,9 +91,8 @@ def _block_starts(leading: pl.Series) -> list[int]:
 
 
 def _hash_rows(table: Table, ordered: pl.DataFrame, sink: hashlib.blake2b) -> None:
-    for column in table.columns:
-        if column.name not in table.volatile:
-            _hash_values(ordered[column.name], sink)
+    for name in _said(table):
+        _hash_values(ordered[name], sink)
 
 
 def _hash_values(values: pl.Series, sink: hashlib.blake2b) -> None:
@@ -97,7 +100,7 @@ def _hash_values(values: pl.Series, sink: hashlib.blake2b) -> None:
     sink.update(values.is_null().to_numpy().tobytes())
     values, dtype = values.drop_nulls(), values.dtype
     if dtype == pl.String:
-        sink.update(values.str.len_bytes().to_numpy().tobytes() + "".join(values.to_list()).encode())
+        sink.update(values.str.len_bytes().to_numpy().tobytes() + values.str.join("").item().encode())
     elif dtype == pl.Binary:
         sink.update(values.bin.size().to_numpy().tobytes())
         for value in values:
@@ -187,8 +190,8 @@ class Lake:
 
     def content(self, table: str, partition: Partition | None = None) -> tuple[str, int]:
         """The data version of a partition and its rows, with one block of it in memory at a time."""
-        contract, frame = TABLES[table], self.scan(table, partition)
-        leading = contract.leading
+        contract = TABLES[table]
+        frame, leading = self.scan(table, partition).select(_said(contract)), contract.leading
         if leading is None:
             whole = frame.collect()
             return data_version(contract, whole), whole.height
@@ -234,9 +237,9 @@ class Lake:
     def append(self, table: str, frame: pl.DataFrame, run_id: str = "") -> int:
         """Add the rows whose key is new; returns how many were.
 
-        The anti-join reads the keys of the partitions and of the range of first keys that ``frame`` touches, so that a
-        chunk sorted by key costs the same however long the table is. It is not atomic with the write: one writer a
-        partition.
+        The anti-join reads the partitions and the range of first keys that ``frame`` touches, so that a chunk sorted by
+        key costs the same however long the table is, and holds the keys of its own rows, so that one row that comes
+        late does not bring the whole table into memory. It is not atomic with the write: one writer a partition.
         """
         contract = TABLES[table]
         frame = contract.validate(frame)
@@ -256,6 +259,7 @@ class Lake:
             known = known.filter(pl.col(column).is_in(frame[column].unique().implode()))
         if (leading := contract.leading) is not None:
             known = known.filter(pl.col(leading).is_between(pl.lit(frame[leading].min()), pl.lit(frame[leading].max())))
+            known = known.filter(pl.col(leading).is_in(frame[leading].unique().implode()))
         return known.select(contract.key).collect()
 
     def _ensure(self, contract: Table) -> None:
