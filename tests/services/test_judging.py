@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -351,3 +352,18 @@ def test_answers_are_handed_over_when_many_have_come_however_soon(
     assert len(heights) > 2
     assert all(height >= 100 for height in heights[:-1])
     assert sum(heights) == 800
+
+
+def test_nothing_new_is_asked_while_many_answers_wait_to_be_kept(bench: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resources.agents.service.agent.CHUNK_ROWS", 50)
+    monkeypatch.setattr("resources.agents.service.agent.LOOK_S", 0.02)
+    here = bench()
+    agent = here.agent(patience=QUICK)
+    chunks = agent.judge([here.questions(agent, 3000)], lambda n: None)
+    kept = next(chunks).judgments.height
+    asked = [here.service.requests]
+    while len(asked) < 3 or asked[-1] != asked[-3]:  # a lake that stalls
+        time.sleep(0.5)
+        asked.append(here.service.requests)
+    assert asked[-1] <= kept + 2 * 50 + 2 * 32, "what waits, and what was under way"
+    assert kept + sum(chunk.judgments.height for chunk in chunks) == 3000

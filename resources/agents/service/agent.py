@@ -42,6 +42,9 @@ CHUNK_S = 10.0
 CHUNK_ROWS = 5000
 """Answers are handed over when so much time has passed or so many have come: what a kill can lose."""
 
+MOST_CHUNKS = 2
+"""Nothing new is asked while so many chunks wait to be kept: a lake that stalls must not fill the memory."""
+
 LOOK_S = 0.2
 """How often it is looked whether so many have come: waking for each takes the interpreter from the thread that asks."""
 
@@ -277,13 +280,16 @@ class _Work:
             self._problem = problem
             run.stop(_HALT)
 
+    def _behind(self) -> bool:
+        return len(self._events) >= MOST_CHUNKS * CHUNK_ROWS
+
     async def _ask(self) -> None:
         wire = self._connect()
         try:
             self._run = self._new_run(wire, self._events.append)
             if self._halted:
                 self._run.stop(_HALT)
-            await self._run.ask_all(self._planned(self._run))
+            await self._run.ask_all(self._planned(self._run), self._behind)
             self.stopped = self._run.stopped
         finally:
             await wire.close()

@@ -20,6 +20,9 @@ from resources.agents.service.limiter import Limiter
 from resources.agents.service.prices import Rate
 from resources.agents.service.wire import Kind, Question, Reply, Wire
 
+BEHIND_S = 0.1
+"""How often it is looked whether answers are kept again."""
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -136,12 +139,14 @@ class Run:
         self._stop.set()
         self._paid.set()
 
-    async def ask_all(self, questions: Iterable[Question]) -> None:
-        """Ask until all are settled or the run is stopped."""
+    async def ask_all(self, questions: Iterable[Question], behind: Callable[[], bool] = lambda: False) -> None:
+        """Ask until all are settled or the run is stopped; nothing new while who keeps the answers is ``behind``."""
         async with asyncio.TaskGroup() as tasks:
             for group in _groups(questions, *self._wire.at_once):
                 # twice the requests in flight, so that those that wait after a failure keep nobody else waiting
                 await self._places.acquire()
+                while behind() and not self._stop.is_set():
+                    await self._limiter.sleep(BEHIND_S)
                 if self._stop.is_set() or not await self._afford(group):
                     break
                 tasks.create_task(self._settle_group(group))
