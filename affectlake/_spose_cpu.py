@@ -154,7 +154,7 @@ def warm_start(first: Floats, n_items: int, rng: np.random.Generator) -> State:
 
 
 PEAK, WALK_PEAK, WARM_PEAK = 0.04, 0.03, 0.01
-STEPS, WARM_STEPS = 3500, 1000
+STEPS, WARM_STEPS = 5000, 1000
 PASSES, WARM_PASSES = 3, 1
 RAMP = 0.3
 PARTS = 20
