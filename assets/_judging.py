@@ -30,15 +30,17 @@ RUN_USD = "affectlake/max_usd"
 """Tag of a run that may spend so many US dollars and no more; questions that are left wait for the next one."""
 
 
-def agent_of(model: AnyModel, study: Study, lake: Lake, run_usd: float | None = None) -> Agent:
-    """The judge, with what it may perceive, what it has cost so far and what this run may add.
+def spent_usd(lake: Lake, model: str) -> float:
+    """What a model's judgments have cost so far, pending batches at their dearest."""
+    costs = (lake.scan(table, {"model": model}).select("cost_usd") for table in ("judgments", "attempts"))
+    return float(pl.concat(list(costs)).sum().collect().item()) + reserved_usd(lake, model)
 
-    Pending batches count at their dearest.
-    """
+
+def agent_of(model: AnyModel, study: Study, lake: Lake, run_usd: float | None = None) -> Agent:
+    """The judge, with what it may perceive, what it has cost so far and what this run may add."""
     spent = 0.0
     if isinstance(model, ServiceModel):
-        costs = (lake.scan(table, {"model": model.name}).select("cost_usd") for table in ("judgments", "attempts"))
-        spent = pl.concat(list(costs)).sum().collect().item() + reserved_usd(lake, model.name)
+        spent = spent_usd(lake, model.name)
         if run_usd is not None:
             most = spent + run_usd
             model = model.model_copy(update={"max_usd": min(most, model.max_usd or most)})

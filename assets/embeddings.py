@@ -12,7 +12,7 @@ from affectlake.curves import curve_rows
 from affectlake.exclusions import Exclusions
 from affectlake.tables import EMBEDDING_RUNS, unstamped
 from assets._items import scoring_items
-from assets._judging import Counted, counted, stimuli
+from assets._judging import Counted, counted, spent_usd, stimuli
 from assets._plots import drawn
 from assets._runs import Runs
 from assets._work import Work
@@ -145,7 +145,7 @@ def _proposals(
     )
     texts = items.join(shown.collect(), on="video_id", how="left", maintain_order="left")["text"]
     chosen = [[texts[int(i)] for i in rows] for rows in top_clips(space.vectors, texts.is_not_null().to_numpy())]
-    proposals, problem = propose(chosen, agent, work.study, Patience())
+    proposals, problem = propose(chosen, agent, work.study, Patience(), spent_usd(work.lake, agent.name))
     if problem is not None:
         work.context.log.warning(f"{agent.name} gave no label of some dimensions: {problem}")
     return proposals, agent.name

@@ -32,6 +32,7 @@ models:
   - {{name: chat, agent: openai, profile: here, model: m-1}}
   - {{name: responses, agent: openai, profile: here, model: m-1, api: responses}}
   - {{name: messages, agent: anthropic, profile: here, model: m-2}}
+  - {{name: capped, agent: openai, profile: here, model: m-3, max_usd: 1}}
   - {{name: planted, agent: simulated, file: w.npy, ids: ids.txt}}
 embedding: {{labels: {labels}}}
 """
@@ -83,11 +84,13 @@ def _answer(path: str, text: str) -> dict[str, Any]:
     return {"model": "m-2", "content": [part], "stop_reason": "end_turn"}
 
 
-def asked(tmp_path: Path, url: str, captions: list[list[str]], labels: str = "chat") -> tuple[Any, Any]:
-    (tmp_path / "study.yaml").write_text(STUDY.format(url=url, labels=labels))
+def asked(
+    tmp_path: Path, url: str, captions: list[list[str]], labels: str = "chat", spent: float = 0.0, more: str = ""
+) -> tuple[Any, Any]:
+    (tmp_path / "study.yaml").write_text(STUDY.format(url=url, labels=labels) + more)
     study = load_study(tmp_path / "study.yaml")
     assert study.labeller is not None
-    return propose(captions, study.labeller, study, QUICK)
+    return propose(captions, study.labeller, study, QUICK, spent)
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +137,23 @@ def test_without_a_key_nothing_is_asked_and_the_variable_is_named(tmp_path: Path
     assert [(p.label, p.n_attempts) for p in proposals] == [(None, 0)]
     assert "LABEL_KEY" in problem
     assert KEY not in problem
+
+
+def test_labels_are_asked_only_within_what_is_left_of_the_cap(tmp_path: Path) -> None:
+    (tmp_path / "prices.yaml").write_text("m-3: {input: 1.0, output: 1.0}\n")
+    captions = [[f"clip {d}"] for d in range(30)]
+    with serving(lambda shown: '{"label": "fear"}') as (url, seen):
+        proposals, problem = asked(tmp_path, url, captions, "capped", spent=0.5, more="prices: prices.yaml\n")
+        assert problem is None
+        assert all(p.label for p in proposals)
+        n = len(seen)
+        proposals, problem = asked(tmp_path, url, captions, "capped", spent=0.9999, more="prices: prices.yaml\n")
+        assert "max_usd" in problem
+        assert len(seen) == n
+        _, problem = asked(tmp_path, url, captions, "capped")
+        assert "no price" in problem
+    assert len(seen) == n
+    assert not any(p.label for p in proposals)
 
 
 def test_a_service_that_refuses_leaves_the_labels_out(tmp_path: Path) -> None:

@@ -24,9 +24,13 @@ LEAST_TOKENS = 64
 
 
 def propose(
-    captions: Sequence[Sequence[str]], settings: OpenAIModel | AnthropicModel, study: Study, patience: Patience
+    captions: Sequence[Sequence[str]],
+    settings: OpenAIModel | AnthropicModel,
+    study: Study,
+    patience: Patience,
+    spent_usd: float = 0.0,
 ) -> tuple[list[Proposal], str | None]:
-    """Ask a model for a label of each dimension.
+    """Ask a model for a label of each dimension, for as long as the model's ``max_usd`` allows.
 
     Parameters
     ----------
@@ -38,12 +42,14 @@ def propose(
         With its profile.
     patience : Patience
         How long to bear with model and service.
+    spent_usd : float
+        What the model has cost before.
 
     Returns
     -------
     proposals : list of Proposal, one a dimension
     problem : str or None
-        Why not all could be asked: no key, a service that refuses.
+        Why not all could be asked: no key, a cap without a price or reached, a service that refuses.
     """
     texts = [question(shown) if shown else "" for shown in captions]
     prompts = [f"{SYSTEM}\n\n{text}" if text else "" for text in texts]
@@ -51,6 +57,9 @@ def propose(
     key = os.environ.get(profile.key_env, "")
     if not key:
         return [Proposal(None, p, 0) for p in prompts], f"the environment variable {profile.key_env} is not set"
+    price = read_prices(study).of(settings.model)
+    if settings.max_usd is not None and price is None:
+        return [Proposal(None, p, 0) for p in prompts], f"max_usd is set, but no price of {settings.model!r} is known"
     events: list[Event] = []
     asked = [Question(str(d), {}, text, 0) for d, text in enumerate(texts) if text]
     settings = settings.model_copy(update={"max_tokens": max(LEAST_TOKENS, settings.max_tokens), "logprobs": False})
@@ -63,8 +72,8 @@ def propose(
         )
         try:
             limits = (profile.max_in_flight, profile.requests_per_minute)
-            price = read_prices(study).of(settings.model)
-            run = Run(wire, limits, events.append, price, (0.0, None, settings.max_tokens), patience)
+            budget = (spent_usd, settings.max_usd, settings.max_tokens)
+            run = Run(wire, limits, events.append, price, budget, patience)
             await run.ask_all(asked)
             return None if run.stopped is None else run.stopped.what
         finally:
