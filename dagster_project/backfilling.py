@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 LOOK_S = 2.0
 """Seconds between two looks at a backfill."""
 
+FORGOTTEN_S = 120.0
+"""Seconds after which a run that Dagster meant to start again is taken for forgotten; it looks every five."""
+
 
 def backfill_command(
     select: Annotated[list[str] | None, typer.Option(help="Table to bring up to date, with what it needs.")] = None,
@@ -46,6 +49,7 @@ def backfill_command(
         return
     with dg.DagsterInstance.from_config(str(prepare_home(study))) as instance:
         fail_dead_runs(instance)
+        cancel_stuck(instance)
         backfill = queue(study, instance, wanted)
         out.print(f"backfill {backfill}: {len(wanted)} partitions", highlight=False)
         if follow and not _follow(instance, backfill, len(wanted)):
@@ -109,6 +113,30 @@ def queue(study: Study, instance: dg.DagsterInstance, wanted: list[tuple[Recipe,
     return str(backfill.backfill_id)
 
 
+def cancel_stuck(instance: dg.DagsterInstance) -> list[str]:
+    """Cancel the backfills that wait for a run which nobody will start; returns their ids.
+
+    Dagster notes on a killed run that it will start it again, and starts it a moment later. A daemon that is killed in
+    between forgets it, and the backfill stays in progress for ever (`tests/resilience/test_stack.py` met it).
+    """
+    import dagster as dg
+    from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+    from dagster._core.storage.tags import WILL_RETRY_TAG
+
+    stuck = []
+    for backfill in instance.get_backfills(BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])):
+        records = instance.get_run_records(dg.RunsFilter(tags={"dagster/backfill": backfill.backfill_id}))
+        runs = [record.dagster_run for record in records]
+        started_again = {run.parent_run_id for run in runs}
+        forgotten = [run for run in runs if run.tags.get(WILL_RETRY_TAG) == "true" and run.run_id not in started_again]
+        quiet = all(run.is_finished for run in runs)
+        if forgotten and quiet and time.time() - max(r.update_timestamp.timestamp() for r in records) > FORGOTTEN_S:
+            cancelled = backfill.with_status(BulkActionStatus.CANCELING)  # type: ignore[no-untyped-call]
+            instance.update_backfill(cancelled)
+            stuck.append(backfill.backfill_id)
+    return stuck
+
+
 def _daemon(instance: dg.DagsterInstance) -> bool:
     """Whether the daemon that launches backfills has been heard of lately."""
     from dagster._daemon.controller import get_daemon_statuses
@@ -129,6 +157,7 @@ def _follow(instance: dg.DagsterInstance, backfill_id: str, n: int) -> bool:
     with bars_on(err) as bars:
         task = bars.add_task("waiting for the daemon", total=n)
         while True:
+            cancel_stuck(instance)
             backfill = instance.get_backfill(backfill_id)
             runs = instance.get_runs(mine)
             done = [r for r in runs if r.status is dg.DagsterRunStatus.SUCCESS]

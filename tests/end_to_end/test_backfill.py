@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import numpy as np
 import pytest
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
+from dagster_project.backfilling import cancel_stuck
 from dagster_project.definitions import build_definitions
 from dagster_project.planning import State, survey
 from dagster_project.runner import prepare_home
@@ -106,3 +109,46 @@ def _tables(run: dg.DagsterRun) -> set[str]:
 
 def _only(**what: list[str]) -> dict[str, object]:
     return {"ops": {"compute_behind": {"config": what}}}
+
+
+@pytest.mark.parametrize(
+    ("minutes", "started_again", "going_on", "stuck"),
+    [(5, False, False, True), (1, False, False, False), (5, True, False, False), (5, False, True, False)],
+)
+def test_a_backfill_that_waits_for_a_run_which_dagster_forgot_is_cancelled_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, started_again: bool, going_on: bool, stuck: bool
+) -> None:
+    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["x", "y"]))
+    def thing() -> None: ...
+
+    graph = dg.Definitions(assets=[thing]).get_repository_def().asset_graph
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        instance.add_backfill(
+            PartitionBackfill.from_asset_partitions(
+                backfill_id="night",
+                asset_graph=graph,
+                partition_names=["x", "y"],
+                asset_selection=[thing.key],
+                backfill_timestamp=time.time(),
+                tags={},
+                dynamic_partitions_store=instance,
+                all_partitions=False,
+                title=None,
+                description=None,
+                run_config=None,
+            )
+        )
+        tags = {"dagster/backfill": "night"}
+        job = dg.Definitions(assets=[thing]).resolve_implicit_global_asset_job_def()
+        killed = instance.create_run_for_job(job, tags=tags | {"dagster/will_retry": "true"})
+        instance.report_run_failed(killed)
+        if started_again:
+            again = instance.create_run_for_job(job, tags=tags, parent_run_id=killed.run_id, root_run_id=killed.run_id)
+            instance.report_run_failed(again)
+        if going_on:
+            instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+        later = time.time() + 60 * minutes
+        monkeypatch.setattr("dagster_project.backfilling.time.time", lambda: later)
+        assert cancel_stuck(instance) == (["night"] if stuck else [])
+        status = instance.get_backfill("night").status
+        assert status is (BulkActionStatus.CANCELING if stuck else BulkActionStatus.REQUESTED)
