@@ -139,6 +139,13 @@ def test_appending_the_same_rows_again_adds_nothing(lake: Lake) -> None:
     assert lake.read("judgments", {"model": "m"})["triplet_id"].to_list() == [1, 2, 3, 4]
 
 
+def test_one_row_that_comes_late_does_not_bring_the_rows_between_into_memory(lake: Lake) -> None:
+    lake.append("judgments", answers("m", list(range(1000))))
+    late = answers("m", [0, 998, 999, 1000])
+    assert lake._known_keys(JUDGMENTS, late).height == 3
+    assert lake.append("judgments", late) == 1
+
+
 def test_an_appended_table_is_never_overwritten_by_accident_and_the_other_way_round(lake: Lake) -> None:
     with pytest.raises(LakeError, match="never appended"):
         lake.append("run_scores", scores("s", "m"))
