@@ -5,15 +5,14 @@ What belongs here: the layouts. What does not: ratings (``ratings.py``), which h
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from affectlake.errors import InputError
-from affectlake.formats._matlab import cut_off
+from affectlake.formats._matlab import cut_off, features_struct
 
 VARIABLE = "feat"
 
@@ -53,13 +52,7 @@ def read_struct(path: Path) -> MatFeatures:
     InputError
         The file is of another layout.
     """
-    import scipy.io
-
-    def load() -> tuple[Any, list[str]]:
-        record = scipy.io.loadmat(path, variable_names=["L"])["L"][0, 0]
-        return record["feat"], [str(cell.ravel()[0]) for cell in record["featname"].ravel()]
-
-    vectors, names = _told(path, "struct L with feat and featname", load)
+    vectors, names = features_struct(path)
     if vectors.ndim != 2 or vectors.shape[1] != len(names) or vectors.dtype.kind not in "iufb":
         raise InputError(
             f"L.feat is {vectors.dtype} of shape {vectors.shape}, L.featname has {len(names)} names", where=str(path)
@@ -70,30 +63,20 @@ def read_struct(path: Path) -> MatFeatures:
 def _read_row(path: Path) -> npt.NDArray[np.float64]:
     import h5py
     import scipy.io
+    from scipy.io.matlab import MatReadError
 
-    def load() -> Any:
+    try:
         if h5py.is_hdf5(path):  # MATLAB 7.3
             with h5py.File(path, "r") as file:
-                return file[VARIABLE][()]
-        try:
-            return scipy.io.loadmat(path, variable_names=[VARIABLE])[VARIABLE]
-        except NotImplementedError:  # an intact file of MATLAB 7.3 was read above
-            raise cut_off(path) from None
-
-    found = np.asarray(_told(path, f"variable {VARIABLE}", load))
+                found = np.asarray(file[VARIABLE][()])
+        else:
+            found = np.asarray(scipy.io.loadmat(path, variable_names=[VARIABLE])[VARIABLE])
+    except NotImplementedError:  # what scipy says of the head of MATLAB 7.3: an intact one is HDF5 and was read above
+        raise cut_off(path) from None
+    except (KeyError, IndexError, ValueError, TypeError, OSError, MatReadError) as error:
+        raise InputError(f"holds no variable {VARIABLE} ({type(error).__name__}: {error})", where=str(path)) from error
     if found.dtype.kind not in "iufb" or found.size == 0 or max(found.shape, default=1) != found.size:
         raise InputError(
             f"{VARIABLE} is {found.dtype} of shape {found.shape}, one row of numbers is wanted", where=str(path)
         )
     return found.astype(np.float64).ravel()
-
-
-def _told(path: Path, wanted: str, load: Callable[[], Any]) -> Any:
-    from scipy.io.matlab import MatReadError
-
-    try:
-        return load()
-    except NotImplementedError as error:
-        raise InputError("is a MATLAB 7.3 file", where=str(path), remedy="Save it with '-v7'.") from error
-    except (KeyError, IndexError, ValueError, TypeError, OSError, MatReadError) as error:
-        raise InputError(f"holds no {wanted} ({type(error).__name__}: {error})", where=str(path)) from error

@@ -6,11 +6,11 @@ What belongs here: recognising and reading the files. What does not: the names o
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import polars as pl
 
 from affectlake.errors import InputError
+from affectlake.formats._matlab import features_struct
 from affectlake.formats._tabular import FIRST_ROW, check_file, read_cells, shown
 from affectlake.formats.ids import AS_IS, IdSpelling, check_ids, respell
 from affectlake.scales import CATEGORIES, DIMENSIONS
@@ -89,8 +89,7 @@ def _read_csv(path: Path) -> pl.DataFrame:
 
 
 def _read_matlab(path: Path) -> pl.DataFrame:
-    with path.open("rb") as file:
-        features, names = _load_matlab(file, path)
+    features, names = features_struct(path)
     unknown = [name for name in names if _spelling(name) not in _SCALE]
     if unknown or features.ndim != 2 or features.shape[1] != len(names):
         fact = (
@@ -101,22 +100,6 @@ def _read_matlab(path: Path) -> pl.DataFrame:
         raise InputError(fact, where=str(path), remedy="Other features go into a model with `agent: features`.")
     columns = {_spelling(name): features[:, i].astype(float) for i, name in enumerate(names)}
     return pl.DataFrame({"video_id": [str(i + 1) for i in range(len(features))], **columns})
-
-
-def _load_matlab(file: BinaryIO, path: Path) -> tuple[Any, list[str]]:
-    import scipy.io
-
-    try:
-        loaded = scipy.io.loadmat(file, variable_names=["L"], squeeze_me=False, struct_as_record=True)
-        record = loaded["L"][0, 0]
-        return record["feat"], [str(cell.ravel()[0]) for cell in record["featname"].ravel()]
-    except NotImplementedError:
-        fact = "is a MATLAB 7.3 file"
-    except (KeyError, IndexError, ValueError, TypeError, OSError) as error:
-        fact = f"holds no struct L with feat and featname ({type(error).__name__}: {error})"
-    raise InputError(
-        fact, where=str(path), remedy="Save it with `save(file, 'L', '-v7')`, L.feat being videos x names."
-    )
 
 
 def _spelling(name: str) -> str:
