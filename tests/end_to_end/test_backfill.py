@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 import numpy as np
 import pytest
-from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._core.execution.backfill import BulkActionStatus
 
 from dagster_project.backfilling import cancel_stuck
 from dagster_project.definitions import build_definitions
@@ -20,6 +20,7 @@ from dagster_project.planning import State, survey
 from dagster_project.runner import prepare_home
 from resources.lake import Lake
 from resources.study import load_study
+from tests.servers.backfills import add_backfill
 from tests.servers.ui import serving_ui
 
 ROOT = Path(__file__).parents[2]
@@ -121,24 +122,9 @@ def test_a_backfill_that_waits_for_a_run_which_dagster_forgot_is_cancelled_and_n
     @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["x", "y"]))
     def thing() -> None: ...
 
-    graph = dg.Definitions(assets=[thing]).get_repository_def().asset_graph
     with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
-        instance.add_backfill(
-            PartitionBackfill.from_asset_partitions(
-                backfill_id="night",
-                asset_graph=graph,
-                partition_names=["x", "y"],
-                asset_selection=[thing.key],
-                backfill_timestamp=time.time(),
-                tags={},
-                dynamic_partitions_store=instance,
-                all_partitions=False,
-                title=None,
-                description=None,
-                run_config=None,
-            )
-        )
-        tags = {"dagster/backfill": "night"}
+        night = add_backfill(instance, thing, ["x", "y"])
+        tags = {"dagster/backfill": night}
         job = dg.Definitions(assets=[thing]).resolve_implicit_global_asset_job_def()
         killed = instance.create_run_for_job(job, tags=tags | {"dagster/will_retry": "true"})
         instance.report_run_failed(killed)
@@ -149,6 +135,6 @@ def test_a_backfill_that_waits_for_a_run_which_dagster_forgot_is_cancelled_and_n
             instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
         later = time.time() + 60 * minutes
         monkeypatch.setattr("dagster_project.backfilling.time.time", lambda: later)
-        assert cancel_stuck(instance) == (["night"] if stuck else [])
-        status = instance.get_backfill("night").status
+        assert cancel_stuck(instance) == ([night] if stuck else [])
+        status = instance.get_backfill(night).status
         assert status is (BulkActionStatus.CANCELING if stuck else BulkActionStatus.REQUESTED)

@@ -8,12 +8,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -21,6 +18,7 @@ import pytest
 
 from tests.docs.pages import ROOT, blocks
 from tests.servers.postgres import MISSING, programs, serving_postgres
+from tests.servers.processes import going_on
 from tests.servers.s3 import BUCKET, free_port, serving_s3
 from tests.servers.ui import Served, serving_ui, wait
 
@@ -56,28 +54,6 @@ def typed(command: str, where: dict[str, str], seconds: float = 500) -> str:
     return done.stdout + done.stderr
 
 
-@contextmanager
-def going_on(command: str, where: dict[str, str]) -> Iterator[None]:
-    """A command that serves until it is stopped."""
-    process = subprocess.Popen(
-        ["bash", "-c", f"exec {command}"],
-        cwd=ROOT,
-        env=where,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(60)
-        finally:
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
-
-
 def judged(folder: Path) -> Path:
     from affectlake.demo import write_demo
 
@@ -104,7 +80,7 @@ def test_the_page_on_automation(finished: Finished, tmp_path: Path) -> None:
     typed(limit, {**place, "DAGSTER_HOME": home})
     with dg.DagsterInstance.from_config(home) as instance:
         assert instance.event_log_storage.get_concurrency_info("profile-local").slot_count == 3
-    with going_on(looking, place):
+    with going_on(["bash", "-c", f"exec {looking}"], place):
         shown = Served(int(re.findall(r"--port (\d+)", looking)[0]))
         allowed = wait(120, lambda: shown.ask("{permissions{permission value}}"))["permissions"]
         assert allowed
@@ -150,7 +126,7 @@ def test_the_page_on_scale_postgresql_and_a_code_server(tmp_path: Path) -> None:
                 assert len(instance.get_runs()) == 1
         here = serve.replace("/studies/one/study.yaml", place["AFFECTLAKE_STUDY"]).replace("-p 4001", f"-p {port}")
         assert here != serve
-        with going_on(f"env {here}", place):
+        with going_on(["bash", "-c", f"exec env {here}"], place):
             ping = f"dagster api grpc-health-check -p {port} -h 127.0.0.1"
             typed(f"for i in $(seq 60); do {ping} && exit 0; sleep 1; done; exit 1", place)
 

@@ -21,12 +21,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
-from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._core.execution.backfill import BulkActionStatus
 
 from dagster_project.backfilling import cancel_stuck
 from dagster_project.launcher import alive
-from tests.resilience.location import TABLE, run_scores
+from tests.resilience.location import run_scores
 from tests.resilience.scene import ALL, ROOT, Scene, kill
+from tests.servers.backfills import add_backfill
 from tests.servers.s3 import free_port, wait_for
 
 VICTIMS = ("worker", "daemon", "code server")
@@ -60,24 +61,6 @@ class Stack:
             server = {"host": "127.0.0.1", "port": self.port, "location_name": "killed"}
             workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
             self.running[name] = self.scene.start("-m", "dagster._daemon", "run", "-w", str(workspace), log="daemon")
-
-    def backfill(self, instance: dg.DagsterInstance, partitions: list[str]) -> str:
-        graph = dg.Definitions(assets=[run_scores]).get_repository_def().asset_graph
-        job = PartitionBackfill.from_asset_partitions(
-            backfill_id=f"night-{len(instance.get_backfills())}",
-            asset_graph=graph,
-            partition_names=partitions,
-            asset_selection=[dg.AssetKey(TABLE)],
-            backfill_timestamp=time.time(),
-            tags={},
-            dynamic_partitions_store=instance,
-            all_partitions=False,
-            title=None,
-            description=None,
-            run_config=None,
-        )
-        instance.add_backfill(job)
-        return job.backfill_id
 
     def workers(self, instance: dg.DagsterInstance) -> list[int]:
         """Processes of the runs that are going on."""
@@ -140,7 +123,7 @@ def test_a_backfill_survives_kills_and_ends_with_every_partition_whole(
             while missing:
                 nights += 1
                 assert nights <= 1 + struck, "a backfill without kills must not end as failed"
-                backfill, end, forgotten = running.backfill(instance, missing), time.monotonic() + 600, []
+                backfill, end, forgotten = add_backfill(instance, run_scores, missing), time.monotonic() + 600, []
                 while instance.get_backfill(backfill).status is BulkActionStatus.REQUESTED and time.monotonic() < end:
                     time.sleep(rng.uniform(0, 1))
                     if struck < kills and scene.nothing_is_half_written() < partitions:

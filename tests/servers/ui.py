@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 import urllib.request
@@ -15,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.servers.processes import going_on
 from tests.servers.s3 import free_port
 
-ROOT = Path(__file__).parents[2]
 _DAEMON = '{instance{daemonHealth{daemonStatus(daemonType:"BACKFILL"){healthy}}}}'
 
 
@@ -56,18 +54,8 @@ def serving_ui(study: Path) -> Iterator[Served]:
     served = Served(free_port())
     places = ("AFFECTLAKE_LAKE", "DAGSTER_HOME")
     environment = {k: v for k, v in os.environ.items() if k not in places} | {"AFFECTLAKE_STUDY": str(study)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dagster_project", "ui", "--port", str(served.port)],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
+    words = [sys.executable, "-m", "dagster_project", "ui", "--port", str(served.port)]
+    with going_on(words, environment):
         wait(180, lambda: served.ask("{version}"))
         wait(180, lambda: served.ask(_DAEMON)["instance"]["daemonHealth"]["daemonStatus"]["healthy"])
         yield served
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
