@@ -1,4 +1,4 @@
-"""Claim: a run that asks a service holds less than 400 MB of its own, from 10,000 to 1,000,000 questions.
+"""Claim: the memory of a run that asks a service is flat, under 400 MB, from 10,000 to 1,000,000 questions.
 
 What runs is ``affectlake run --select judgments`` on a study of 300 captioned clips whose triplets were drawn by a run
 before, in a process of its own for each number of questions: planning what is missing, asking, committing, and the hash
@@ -92,7 +92,7 @@ def main() -> None:
     for n in counts:
         with tempfile.TemporaryDirectory() as folder:
             peak, own, cpu, wall = measure(Path(folder), url, api, n)
-        print(f"{n:12,} {peak:8.0f} {own:10.0f} {cpu:8.0f} {wall:8.0f}   (goal: 400 MB)", flush=True)
+        print(f"{n:12,} {peak:8.0f} {own:10.0f} {cpu:8.0f} {wall:8.0f}   (goal: under 400 MB)", flush=True)
     here.send("done")
 
 

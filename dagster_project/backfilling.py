@@ -121,16 +121,19 @@ def cancel_stuck(instance: dg.DagsterInstance) -> list[str]:
     """
     import dagster as dg
     from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+    from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
     from dagster._core.storage.tags import WILL_RETRY_TAG
 
     stuck = []
     for backfill in instance.get_backfills(BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])):
-        records = instance.get_run_records(dg.RunsFilter(tags={"dagster/backfill": backfill.backfill_id}))
+        mine = {"dagster/backfill": backfill.backfill_id}
+        if instance.get_run_ids(dg.RunsFilter(tags=mine, statuses=NOT_FINISHED_STATUSES), limit=1):
+            continue
+        records = instance.get_run_records(dg.RunsFilter(tags=mine))
         runs = [record.dagster_run for record in records]
         started_again = {run.parent_run_id for run in runs}
         forgotten = [run for run in runs if run.tags.get(WILL_RETRY_TAG) == "true" and run.run_id not in started_again]
-        quiet = all(run.is_finished for run in runs)
-        if forgotten and quiet and time.time() - max(r.update_timestamp.timestamp() for r in records) > FORGOTTEN_S:
+        if forgotten and time.time() - max(r.update_timestamp.timestamp() for r in records) > FORGOTTEN_S:
             cancelled = backfill.with_status(BulkActionStatus.CANCELING)  # type: ignore[no-untyped-call]
             instance.update_backfill(cancelled)
             stuck.append(backfill.backfill_id)
