@@ -43,13 +43,17 @@ def backfill_command(
     from dagster_project.runner import fail_dead_runs, prepare_home, selected
 
     study, lake = open_study()
-    wanted = chosen(study, lake, selected(study, select or (), model or (), subject or ()), again=again)
-    if not wanted:
-        out.print("nothing to do: everything that was asked for is current")
-        return
+    selection = selected(study, select or (), model or (), subject or ())
     with dg.DagsterInstance.from_config(str(prepare_home(study))) as instance:
         fail_dead_runs(instance)
-        cancel_stuck(instance)
+        for stuck in cancel_stuck(instance):
+            err.print(
+                f"backfill {stuck} waits for a run that Dagster forgot to start again: cancelled", highlight=False
+            )
+        wanted = chosen(study, lake, selection, again=again)
+        if not wanted:
+            out.print("nothing to do: everything that was asked for is current")
+            return
         backfill = queue(study, instance, wanted)
         out.print(f"backfill {backfill}: {len(wanted)} partitions", highlight=False)
         if follow and not _follow(instance, backfill, len(wanted)):
