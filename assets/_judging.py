@@ -15,6 +15,7 @@ from assets._work import Metadata, Work
 from resources.agents import build_agent
 from resources.agents.protocol import Agent, Answers, Stimuli
 from resources.agents.service.batches import pending, reserved_usd
+from resources.content import parts
 from resources.lake import Lake
 from resources.study import AnyModel, RecordedModel, ServiceModel, Study
 
@@ -107,11 +108,13 @@ class Missing:
 
     def __init__(self, agent: Agent, model: AnyModel, triplets: pl.LazyFrame, seed: int, lake: Lake) -> None:
         self._agent, self._model, self._triplets, self._seed, self._lake = agent, model, triplets, seed, lake
-        self._ranges = list(_ranges(triplets, ASKED if isinstance(model, ServiceModel) else COMPUTED))
+        n_questions = (pl.col("orders").cast(pl.Int64) * pl.col("repeats")).sum()
+        rows = ASKED if isinstance(model, ServiceModel) else COMPUTED
+        self._blocks = parts(triplets, "triplet_id", rows, n_questions)
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
-        for low, high in self._ranges:
-            block = self._triplets.filter(pl.col("triplet_id").is_between(low, high)).collect()
+        for condition in self._blocks:
+            block = self._triplets.filter(condition).collect()
             questions = unanswered(asked(self._agent, self._model, block, self._seed), self._model.name, self._lake)
             if questions.height:
                 yield questions
@@ -135,33 +138,16 @@ def sentinels(agent: Agent, model: AnyModel, triplets: pl.LazyFrame, study: Stud
         panel = panel.clear()
     here = asked(agent, model, panel, settings.seed).select("triplet_id", "stimulus_version").unique()
     answered = lake.scan("judgments", {"model": model.name}).filter(pl.col("prompt_version") == agent.prompt_version)
-    known = answered.select("triplet_id", "repeat", "stimulus_version", "judged_at").collect()
-    known = known.join(here, on=["triplet_id", "stimulus_version"], how="semi")
+    answered = answered.select("triplet_id", "repeat", "stimulus_version", "judged_at")
+    known = answered.join(here.lazy(), on=["triplet_id", "stimulus_version"], how="semi").collect()
     perceived = panel.join(here, on="triplet_id", how="semi")
     again = due(perceived, known, n=settings.sentinel, seed=settings.seed, now=datetime.now(UTC))
     questions = again.join(here, on="triplet_id").with_columns(prompt_version=pl.lit(agent.prompt_version))
     return unanswered(questions.sort("triplet_id"), model.name, lake)
 
 
-ASKED, COMPUTED = 25_000, 250_000
+ASKED, COMPUTED = 10_000, 250_000
 """Questions planned at a time: a service takes a minute for so many, a judge that computes its answers a second."""
-
-
-def _ranges(triplets: pl.LazyFrame, rows: int) -> Iterator[tuple[int, int]]:
-    """Ranges of triplet ids, first and last, that hold about so many questions each."""
-    each, ids = (pl.col("orders").cast(pl.Int64) * pl.col("repeats")).sum(), pl.col("triplet_id")
-    low, high, total = triplets.select(low=ids.min(), high=ids.max(), total=each).collect().row(0)
-    if low is None:
-        return
-    # ids are random, so that bins of equal width hold about as many questions: an eighth of them
-    width = max(1, (high - low + 1) * rows // (8 * total))
-    held, start = 0, low
-    for number, n in triplets.group_by(bin=(ids - low) // width).agg(each).sort("bin").collect().iter_rows():
-        if held and held + n > rows:
-            yield start, low + number * width - 1
-            held, start = 0, low + number * width
-        held += n
-    yield start, high
 
 
 def count_unperceived(agent: Agent, videos: pl.DataFrame, left_out: Exclusions) -> None:

@@ -1,17 +1,19 @@
 """Claim: the memory of a run that asks a service is flat, under 400 MB, from 10,000 to 1,000,000 questions.
 
-What runs is ``affectlake run --select judgments`` on a study of 300 captioned clips whose triplets were drawn by a run
-before, in a process of its own for each number of questions: planning what is missing, asking, committing, and the hash
-of the whole table. The judge is a loopback server, in a process of its own, that answers at once. By default 400
-questions share a request (decisions, 8 requests in flight), since a million chat completions take half an hour of CPU;
-with ``chat`` each question is a request (64 in flight). Memory is the peak of the asking process, and the peak of what
-is its own: pages of libraries' files, which processes share and the system can drop, are not.
+What runs is ``affectlake run --select judgments`` on a study of 300 clips whose captions were read and whose triplets
+were drawn by a run before, in a process of its own for each number of questions, as Dagster starts one for each step:
+planning what is missing, asking, committing, and the hash of the whole table. The judge is a loopback server, in a
+process of its own, that answers at once. By default 400 questions share a request (decisions), since a million chat
+completions take a quarter of an hour of CPU; with ``chat`` each question is a request. What is in flight stands in
+memory: 400 decisions a request, a kilobyte each. Memory is the peak of the asking process, and the peak of what is its
+own: pages of libraries' files, which processes share and the system can drop, are not.
 
-    python benchmarks/judging_memory.py [decisions|chat] [QUESTIONS ...]
+    python benchmarks/judging_memory.py [--api decisions|chat] [--in-flight 8] [QUESTIONS ...]
 """
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import os
 import re
@@ -43,9 +45,9 @@ def serve(pipe: multiprocessing.connection.Connection) -> None:
         pipe.recv()
 
 
-def measure(folder: Path, url: str, api: str, n: int) -> tuple[float, float, float, float]:
+def measure(folder: Path, url: str, api: str, in_flight: int, n: int) -> tuple[float, float, float, float]:
     """Peak memory in MB, of it without the pages of files, CPU seconds and wall seconds of one run."""
-    (folder / "study.yaml").write_text(STUDY.format(train=n, url=url, api=api, most=8 if api == "decisions" else 64))
+    (folder / "study.yaml").write_text(STUDY.format(train=n, url=url, api=api, most=in_flight))
     ids = [f"v{i:03d}" for i in range(N_CLIPS)]
     (folder / "videos.csv").write_text("video_id,file\n" + "".join(f"{i},\n" for i in ids))
     texts = (f"{name},a clip in which thing {i} happens to person {i * 7 % 31}\n" for i, name in enumerate(ids))
@@ -54,7 +56,7 @@ def measure(folder: Path, url: str, api: str, n: int) -> tuple[float, float, flo
     for name in ("AFFECTLAKE_LAKE", "DAGSTER_HOME"):
         environment.pop(name, None)
     command = [sys.executable, "-m", "dagster_project", "run", "--select"]
-    subprocess.run([*command, "triplets"], env=environment, check=True, capture_output=True)
+    subprocess.run([*command, "captions", "--select", "triplets"], env=environment, check=True, capture_output=True)
     before = os.times()
     started, peak, own = time.perf_counter(), 0, 0
     process = subprocess.Popen(
@@ -81,17 +83,20 @@ def _kb(pid: int) -> tuple[int, int]:
 
 
 def main() -> None:
-    words = sys.argv[1:]
-    api = words.pop(0) if words and not words[0].isdigit() else "decisions"
-    counts = [int(word) for word in words] or [10_000, 1_000_000]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("questions", type=int, nargs="*", default=[10_000, 1_000_000])
+    parser.add_argument("--api", choices=("decisions", "chat"), default="decisions")
+    parser.add_argument("--in-flight", type=int, default=8, help="requests in flight (a profile's default is 64)")
+    wanted = parser.parse_args()
     here, there = multiprocessing.get_context("spawn").Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
     server.start()
     url = here.recv()
-    print(f"{'questions':>12} {'peak MB':>8} {'of its own':>10} {'CPU s':>8} {'wall s':>8}   {api}")
-    for n in counts:
+    how = f"{wanted.api}, {wanted.in_flight} in flight"
+    print(f"{'questions':>12} {'peak MB':>8} {'of its own':>10} {'CPU s':>8} {'wall s':>8}   {how}")
+    for n in wanted.questions:
         with tempfile.TemporaryDirectory() as folder:
-            peak, own, cpu, wall = measure(Path(folder), url, api, n)
+            peak, own, cpu, wall = measure(Path(folder), url, wanted.api, wanted.in_flight, n)
         print(f"{n:12,} {peak:8.0f} {own:10.0f} {cpu:8.0f} {wall:8.0f}   (goal: under 400 MB)", flush=True)
     here.send("done")
 

@@ -19,7 +19,8 @@ from dagster_project.explain import Explainer
 from dagster_project.planning import Batch
 from dagster_project.runner import Launcher
 from resources.asof import AsOf
-from resources.lake import Lake, data_version
+from resources.content import data_version
+from resources.lake import Lake
 from resources.provenance import Key, Ledger, Recipe, Stamp, record
 from resources.study import ServiceModel, Study
 

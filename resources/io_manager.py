@@ -13,7 +13,8 @@ import polars as pl
 from affectlake.errors import LakeError
 from affectlake.exclusions import Exclusions
 from affectlake.tables import TABLES, Table
-from resources.lake import Lake, data_version
+from resources.content import data_version
+from resources.lake import Lake
 from resources.provenance import Key, Stamp, partition_name, record
 from resources.study import Study, lake_root, load_study
 

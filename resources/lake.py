@@ -10,21 +10,20 @@ against an overwrite and are simply tried again.
 
 from __future__ import annotations
 
-import hashlib
 import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Field, Schema, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Field, Schema, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from affectlake.errors import ContractError, LakeError
 from affectlake.tables import TABLES, Table
+from resources.content import ContentHash, parts, said
 from resources.objectstore import is_object_store, store_errors
 
 T = TypeVar("T")
@@ -66,53 +65,14 @@ def partition_predicate(partition: Partition) -> str:
     )
 
 
-_BLOCK_ROWS = 50_000
+BLOCK_ROWS = 20_000
 """Rows that are hashed at a time."""
 
+FILES = WriterProperties(compression="ZSTD", max_row_group_size=131_072)
+"""Rows of a group are unpacked together: who reads a block of a long table unpacks no more than that around it."""
 
-def data_version(table: Table, frame: pl.DataFrame) -> str:
-    """Hash of what the rows say, whatever their order and without the columns that say how they came to be."""
-    ordered, sink = frame.select(_said(table)).sort(table.key), hashlib.blake2b(digest_size=16)
-    starts = _block_starts(ordered[table.leading]) if table.leading else [0]
-    for start, end in pairwise([*starts, ordered.height]):
-        _hash_rows(table, ordered[start:end], sink)
-    return sink.hexdigest()
-
-
-def _said(table: Table) -> list[str]:
-    """The columns that say something, and not how it came to be."""
-    return [name for name in table.column if name not in table.volatile]
-
-
-def _block_starts(leading: pl.Series) -> list[int]:
-    """Rows at which blocks begin in a table sorted by its key: rows of one leading value are never parted."""
-    firsts = {int(leading.search_sorted(leading[row], side="left")) for row in range(0, len(leading), _BLOCK_ROWS)}
-    return sorted(firsts | {0})
-
-
-def _hash_rows(table: Table, ordered: pl.DataFrame, sink: hashlib.blake2b) -> None:
-    for name in _said(table):
-        _hash_values(ordered[name], sink)
-
-
-def _hash_values(values: pl.Series, sink: hashlib.blake2b) -> None:
-    """Hash what the values are. Their bytes in memory differ with their history: null's, and masks without a null."""
-    sink.update(values.is_null().to_numpy().tobytes())
-    values, dtype = values.drop_nulls(), values.dtype
-    if dtype == pl.String:
-        sink.update(values.str.len_bytes().to_numpy().tobytes() + values.str.join("").item().encode())
-    elif dtype == pl.Binary:
-        sink.update(values.bin.size().to_numpy().tobytes())
-        for value in values:
-            sink.update(value)
-    elif isinstance(dtype, pl.List):
-        sink.update(values.list.len().to_numpy().tobytes())
-        _hash_values(values.filter(values.list.len() > 0).explode(), sink)
-    elif isinstance(dtype, pl.Struct):
-        for field in dtype.fields:
-            _hash_values(values.struct.field(field.name), sink)
-    else:
-        sink.update(values.to_physical().to_numpy().tobytes())
+SUMMED_UP = {"delta.checkpointInterval": "20"}
+"""Each opening reads the commits since the last summary of a log: 100, as is usual, take 30 MB of a run that asks."""
 
 
 class Lake:
@@ -191,20 +151,13 @@ class Lake:
     def content(self, table: str, partition: Partition | None = None) -> tuple[str, int]:
         """The data version of a partition and its rows, with one block of it in memory at a time."""
         contract = TABLES[table]
-        frame, leading = self.scan(table, partition).select(_said(contract)), contract.leading
-        if leading is None:
-            whole = frame.collect()
-            return data_version(contract, whole), whole.height
-        values, sink = frame.select(leading).collect().to_series().sort(), hashlib.blake2b(digest_size=16)
-        starts = [values[start] for start in _block_starts(values)] if len(values) else []
-        for low, high in pairwise([*starts, None]):
-            inside = pl.col(leading) >= pl.lit(low, values.dtype)
-            if high is not None:
-                inside &= pl.col(leading) < pl.lit(high, values.dtype)
-            _hash_rows(contract, frame.filter(inside).collect().sort(contract.key), sink)
-        if not starts:
-            return data_version(contract, contract.empty()), 0
-        return sink.hexdigest(), len(values)
+        frame, leading = self.scan(table, partition).select(said(contract)), contract.leading
+        content, n = ContentHash(contract), 0
+        for condition in [pl.lit(True)] if leading is None else parts(frame, leading, BLOCK_ROWS):
+            block = frame.filter(condition).collect()
+            content.update(block)
+            n += block.height
+        return content.hexdigest(), n
 
     def overwrite(self, table: str, frame: pl.DataFrame, partition: Partition | None = None, run_id: str = "") -> int:
         """Replace one partition, or the whole of an unpartitioned table; returns the new Delta version.
@@ -228,7 +181,12 @@ class Lake:
 
         def write() -> None:
             write_deltalake(
-                self.uri(table), frame, mode="overwrite", predicate=predicate, commit_properties=_commit(run_id)
+                self.uri(table),
+                frame,
+                mode="overwrite",
+                predicate=predicate,
+                commit_properties=_commit(run_id),
+                writer_properties=FILES,
             )
 
         self._write(write)
@@ -250,7 +208,11 @@ class Lake:
         self._ensure(contract)
         new = frame.join(self._known_keys(contract, frame), on=contract.key, how="anti", nulls_equal=True)
         if new.height:
-            self._write(lambda: write_deltalake(self.uri(table), new, mode="append", commit_properties=_commit(run_id)))
+            self._write(
+                lambda: write_deltalake(
+                    self.uri(table), new, mode="append", commit_properties=_commit(run_id), writer_properties=FILES
+                )
+            )
         return new.height
 
     def _known_keys(self, contract: Table, frame: pl.DataFrame) -> pl.DataFrame:
@@ -276,6 +238,7 @@ class Lake:
                     partition_by=list(contract.partition_by),
                     mode="ignore",
                     name=contract.name,
+                    configuration=SUMMED_UP,
                     description=f"{_LABEL}{self.study}: {contract.doc}",
                 )
             )

@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from affectlake.tables import TABLES
-from resources.lake import Lake, partition_predicate, retry_commit
+from resources.lake import FILES, Lake, partition_predicate, retry_commit
 from resources.provenance import DIMENSIONS
 from resources.study import Study
 
@@ -50,7 +50,7 @@ def maintain(lake: Lake, *, keep_days: int) -> pl.DataFrame:
         delta = _open(lake, table)
         before, note = _files(delta), None
         try:
-            delta.optimize.compact()
+            delta.optimize.compact(writer_properties=FILES)
         except CommitFailedError:
             note = "is being written; merged the next time"
             delta = _open(lake, table)

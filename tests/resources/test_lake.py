@@ -16,7 +16,8 @@ from deltalake import DeltaTable
 
 from affectlake.errors import ContractError, LakeError
 from affectlake.tables import EMBEDDINGS, JUDGMENTS, RUN_SCORES, TABLES
-from resources.lake import Lake, data_version, partition_predicate
+from resources.content import data_version
+from resources.lake import Lake, partition_predicate
 
 
 def scores(subject: str, model: str, r: float = 0.5, runs: int = 3) -> pl.DataFrame:
@@ -261,7 +262,7 @@ def test_the_data_version_is_the_same_whether_a_table_is_read_whole_or_in_blocks
     assert lake.content("judgments", {"model": "m"}) == (data_version(JUDGMENTS, frame), 7)
     changed = frame.with_columns(odd=pl.when(pl.col("triplet_id") == 9).then("b").otherwise("odd"))
     for rows in (1, 2, 3, 6):
-        monkeypatch.setattr("resources.lake._BLOCK_ROWS", rows)
+        monkeypatch.setattr("resources.lake.BLOCK_ROWS", rows)
         assert lake.content("judgments", {"model": "m"}) == (data_version(JUDGMENTS, frame), 7)
         assert data_version(JUDGMENTS, changed) != data_version(JUDGMENTS, frame)
 

@@ -9,7 +9,8 @@ import pytest
 
 from affectlake.tables import VIDEOS
 from assets.recipes import RECIPES, RESPONSES
-from resources.lake import Lake, data_version
+from resources.content import data_version
+from resources.lake import Lake
 from resources.provenance import Ledger, Recipe, Stamp, _with_imports, fingerprint, record, upstream_keys
 from resources.study import Study, load_study
 from tests.affectlake._brains import noise, write_events, write_run

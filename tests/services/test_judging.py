@@ -345,7 +345,6 @@ def test_answers_are_handed_over_when_many_have_come_however_soon(
     bench: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("resources.agents.service.agent.CHUNK_ROWS", 100)
-    monkeypatch.setattr("resources.agents.service.agent.LOOK_S", 0.02)
     here = bench(latency_s=0.02)
     agent = here.agent(patience=QUICK)
     heights = [chunk.judgments.height for chunk in agent.judge([here.questions(agent, 800)], lambda n: None)]
@@ -356,7 +355,6 @@ def test_answers_are_handed_over_when_many_have_come_however_soon(
 
 def test_nothing_new_is_asked_while_many_answers_wait_to_be_kept(bench: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resources.agents.service.agent.CHUNK_ROWS", 50)
-    monkeypatch.setattr("resources.agents.service.agent.LOOK_S", 0.02)
     here = bench()
     agent = here.agent(patience=QUICK)
     chunks = agent.judge([here.questions(agent, 3000)], lambda n: None)
@@ -365,5 +363,5 @@ def test_nothing_new_is_asked_while_many_answers_wait_to_be_kept(bench: Start, m
     while len(asked) < 3 or asked[-1] != asked[-3]:  # a lake that stalls
         time.sleep(0.5)
         asked.append(here.service.requests)
-    assert asked[-1] <= kept + 2 * 50 + 2 * 32, "what waits, and what was under way"
+    assert asked[-1] <= kept + 50 + 2 * 32, "what waits, and what was under way"
     assert kept + sum(chunk.judgments.height for chunk in chunks) == 3000

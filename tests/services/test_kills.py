@@ -23,7 +23,7 @@ PROGRAM = """
 import asyncio, os, signal, sys, threading, time
 import resources.agents.service.agent as agent, resources.agents.service.batch_wire as wire
 import resources.agents.service.anthropic_batch, resources.agents.service.openai_batch
-agent.CHUNK_S = agent.LOOK_S = 0.2
+agent.CHUNK_S = 0.2
 for kind in wire.BatchWire.__subclasses__():
     kind.settle_s = 0.0
 where, when, number, only = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]

@@ -10,7 +10,6 @@ import asyncio
 import os
 import signal
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -40,13 +39,8 @@ from resources.study import AnthropicModel, OpenAIModel, Study
 
 CHUNK_S = 10.0
 CHUNK_ROWS = 5000
-"""Answers are handed over when so much time has passed or so many have come: what a kill can lose."""
-
-MOST_CHUNKS = 2
-"""Nothing new is asked while so many chunks wait to be kept: a lake that stalls must not fill the memory."""
-
-LOOK_S = 0.2
-"""How often it is looked whether so many have come: waking for each takes the interpreter from the thread that asks."""
+"""Answers are handed over when so much time has passed or so many have come: what a kill can lose. While so many wait
+to be kept nothing new is asked: a lake that stalls must not fill the memory."""
 
 _HALT = Stopped("stopped", "Run again; what is done is kept.")
 
@@ -150,8 +144,11 @@ class ServiceAgent:
         with _signals(work.stop) as received:
             try:
                 for events in work.chunks():
-                    yield rows.answers(events, self.settings.model)
-                    progress(sum(event.settled for event in events))
+                    answers, settled = rows.answers(events, self.settings.model), sum(event.settled for event in events)
+                    # while rows are kept, more events come
+                    events.clear()
+                    yield answers
+                    progress(settled)
             finally:
                 work.finish()
         if received:
@@ -227,7 +224,7 @@ class _Work:
     ) -> None:
         self._connect, self._new_run, self._questions, self._agent = connect, run, questions, agent
         self._events: deque[Event] = deque()
-        self._ended = threading.Event()
+        self._due, self._ended = threading.Event(), False
         self._run: Run | None = None
         self._loop = asyncio.new_event_loop()
         self._problem: BaseException | None = None
@@ -238,13 +235,13 @@ class _Work:
 
     def chunks(self) -> Iterator[list[Event]]:
         """What came, in lists as they are handed over."""
-        due, ended = time.monotonic() + CHUNK_S, False
+        ended = False
         while not ended:
-            ended = self._ended.wait(min(LOOK_S, CHUNK_S))
-            if ended or len(self._events) >= CHUNK_ROWS or time.monotonic() >= due:
-                due = time.monotonic() + CHUNK_S
-                if chunk := [self._events.popleft() for _ in range(len(self._events))]:
-                    yield chunk
+            self._due.wait(CHUNK_S)
+            self._due.clear()
+            ended = self._ended
+            if chunk := [self._events.popleft() for _ in range(len(self._events))]:
+                yield chunk
 
     def stop(self) -> None:
         """Ask nothing more."""
@@ -270,7 +267,8 @@ class _Work:
             self._problem = problem
         finally:
             self._loop.close()
-            self._ended.set()
+            self._ended = True
+            self._due.set()
 
     def _planned(self, run: Run) -> Iterator[Question]:
         """The questions; what goes wrong with the next one must not lose what is in flight."""
@@ -280,13 +278,18 @@ class _Work:
             self._problem = problem
             run.stop(_HALT)
 
+    def _emit(self, event: Event) -> None:
+        self._events.append(event)
+        if self._behind():
+            self._due.set()
+
     def _behind(self) -> bool:
-        return len(self._events) >= MOST_CHUNKS * CHUNK_ROWS
+        return len(self._events) >= CHUNK_ROWS
 
     async def _ask(self) -> None:
         wire = self._connect()
         try:
-            self._run = self._new_run(wire, self._events.append)
+            self._run = self._new_run(wire, self._emit)
             if self._halted:
                 self._run.stop(_HALT)
             await self._run.ask_all(self._planned(self._run), self._behind)

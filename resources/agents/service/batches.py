@@ -212,7 +212,7 @@ class Batches:
                 yield shard, False
                 shard = _Shard()
             shard.lines.append(line)
-            shard.rows.append({**question.row, "request_key": question.key, "attempted": question.attempted})
+            shard.rows.append({**rows.sent(question), "request_key": question.key, "attempted": question.attempted})
             shard.bytes += len(line) + 1
             shard.usd += usd
             spent += usd
@@ -360,7 +360,7 @@ class Batches:
         for row in requests.sort("request_key").iter_rows(named=True):
             reply = replies.get(row["request_key"])
             if reply is not None:
-                question = Question(row["request_key"], {name: row[name] for name in rows.SENT}, "", row["attempted"])
+                question = Question(row["request_key"], tuple(row[name] for name in rows.SENT), "", row["attempted"])
                 settled = problem is None and self._settled(reply, before.get(question.key, {}))
                 events.append(Event(question, reply, question.attempted, settled, at, self._cost(reply)))
         return events, problem

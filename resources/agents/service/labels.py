@@ -61,7 +61,7 @@ def propose(
     if settings.max_usd is not None and price is None:
         return [Proposal(None, p, 0) for p in prompts], f"max_usd is set, but no price of {settings.model!r} is known"
     events: list[Event] = []
-    asked = [Question(str(d), {}, text, 0) for d, text in enumerate(texts) if text]
+    asked = [Question(str(d), (), text, 0) for d, text in enumerate(texts) if text]
     settings = settings.model_copy(update={"max_tokens": max(LEAST_TOKENS, settings.max_tokens), "logprobs": False})
 
     async def ask() -> str | None:

@@ -20,6 +20,9 @@ from resources.agents.service.limiter import Limiter
 from resources.agents.service.prices import Rate
 from resources.agents.service.wire import Kind, Question, Reply, Wire
 
+AHEAD = 5000
+"""Questions that are got ready before they can be put: what holds memory is what waits, and what is in flight."""
+
 BEHIND_S = 0.1
 """How often it is looked whether answers are kept again."""
 
@@ -72,7 +75,8 @@ class _Asked:
 
     question: Question
     attempt: int
-    used: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
+    used: dict[Kind, int] = field(default_factory=dict)
+    """Replies of each kind."""
     failed_at: float = math.inf
     """When the service first failed it."""
     blamed: int = 0
@@ -129,7 +133,8 @@ class Run:
         self._state = _State(spent)
         self._stop = asyncio.Event()
         self._limiter = Limiter(*limits, self._stop)
-        self._places = asyncio.Semaphore(2 * limits[0])
+        # beyond what is in flight, room for requests that wait after a failure, so that they keep nobody else waiting
+        self._places = asyncio.Semaphore(limits[0] + min(limits[0], math.ceil(AHEAD / wire.at_once[0])))
         self._paid = asyncio.Event()
         self.stopped: Stopped | None = None
 
@@ -143,7 +148,6 @@ class Run:
         """Ask until all are settled or the run is stopped; nothing new while who keeps the answers is ``behind``."""
         async with asyncio.TaskGroup() as tasks:
             for group in _groups(questions, *self._wire.at_once):
-                # twice the requests in flight, so that those that wait after a failure keep nobody else waiting
                 await self._places.acquire()
                 while behind() and not self._stop.is_set():
                     await self._limiter.sleep(BEHIND_S)
@@ -214,7 +218,7 @@ class Run:
         """Tell what came back; those to be asked again, and after how many seconds."""
         again, longest = [], 0.0
         for one, reply in zip(asked, replies, strict=True):
-            one.used[reply.kind] += 1
+            one.used[reply.kind] = one.used.get(reply.kind, 0) + 1
             if reply.kind is Kind.SERVICE:
                 one.failed_at = min(one.failed_at, time.monotonic())
                 one.blamed += self._works_since(one.failed_at)

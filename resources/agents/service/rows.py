@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from sys import intern
 from typing import Any
 
 import polars as pl
@@ -50,12 +51,20 @@ def requests(questions: pl.DataFrame, model: str, prompt_version: str, shown: Sh
     Question
         In the order of ``questions``.
     """
+    # one text for all: each row would come with copies of its own
+    constant = {"model": model, "prompt_version": prompt_version}
     for chunk in questions.iter_slices(_AT_ONCE):
-        rows = chunk.with_columns(model=pl.lit(model), prompt_version=pl.lit(prompt_version))
+        rows = chunk.with_columns(pl.lit(text).alias(name) for name, text in constant.items())
         rows = shown.numbered(rows.with_columns(request_keys(rows)))
         for row in rows.iter_rows(named=True):
             text, clips = shown.question(row)
-            yield Question(row["request_key"], {name: row[name] for name in SENT}, text, row["attempted"], clips)
+            row |= constant | {"presented": intern(row["presented"])}
+            yield Question(row["request_key"], tuple(row[name] for name in SENT), text, row["attempted"], clips)
+
+
+def sent(question: Question) -> dict[str, Any]:
+    """What is known of a question by column, :data:`SENT`."""
+    return dict(zip(SENT, question.row, strict=True))
 
 
 def answers(events: Sequence[Event], model_asked: str) -> Answers:
@@ -80,7 +89,7 @@ def _frame(rows: list[dict[str, Any]], schema: pl.Schema) -> pl.DataFrame:
 
 
 def _judgment(event: Event, model_asked: str) -> dict[str, Any]:
-    row, reply = event.question.row, event.reply
+    row, reply = sent(event.question), event.reply
     presented = str(row["presented"])
     shares = {}
     if reply.shares is not None:
@@ -100,7 +109,7 @@ def _judgment(event: Event, model_asked: str) -> dict[str, Any]:
 
 def _attempt(event: Event) -> dict[str, Any]:
     return {
-        **{name: value for name, value in event.question.row.items() if name not in _OF_JUDGMENTS},
+        **{name: value for name, value in sent(event.question).items() if name not in _OF_JUDGMENTS},
         **_usage(event),
         "request_key": event.question.key,
         "attempt": event.attempt,

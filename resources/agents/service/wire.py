@@ -68,8 +68,8 @@ class Question:
     """One question, rendered."""
 
     key: str
-    row: dict[str, object]
-    """The columns of its key."""
+    row: tuple[object, ...]
+    """What is known of it, by ``rows.SENT``: thousands wait, and names would take more room than values."""
     text: str
     attempted: int
     """Physical answers to it in earlier runs."""
