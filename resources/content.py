@@ -86,7 +86,7 @@ def parts(frame: pl.LazyFrame, column: str, rows: int, weight: pl.Expr | None = 
     frame : LazyFrame
         Is read once for two numbers and once for counts; never held.
     column : str
-        Whole numbers spread over their range, or hashes as text. Rows of one value are never parted.
+        Whole numbers spread over their range, or hashes as text; no nulls. Rows of one value are never parted.
     rows : int
         Rows that a block may hold; a value with more of them, or a cluster of values, makes a larger one.
     weight : Expr, optional
@@ -100,7 +100,7 @@ def parts(frame: pl.LazyFrame, column: str, rows: int, weight: pl.Expr | None = 
         start = values.str.head(_LETTERS)
     else:
         # bins of equal width hold about as many rows each: an eighth of a block
-        width = max(1, (high - low + 1) * rows // (8 * total))
+        width = max(1, (high - low + 1) * min(rows, 8 * total) // (8 * total))
         start = (values - low) // width * width + low
     starts: list[int | str] = []
     held = 0

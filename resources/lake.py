@@ -71,8 +71,9 @@ BLOCK_ROWS = 20_000
 FILES = WriterProperties(compression="ZSTD", max_row_group_size=131_072)
 """Rows of a group are unpacked together: who reads a block of a long table unpacks no more than that around it."""
 
-SUMMED_UP = {"delta.checkpointInterval": "20"}
-"""Each opening reads the commits since the last summary of a log: 100, as is usual, take 30 MB of a run that asks."""
+LOG = {"delta.checkpointInterval": "20", "delta.enableExpiredLogCleanup": "false"}
+"""Each opening reads the commits since the last summary of a log: 100, as is usual, take 30 MB of a run that asks. With
+a summary Delta drops commits of more than a month, the one that was in force yesterday among them; ours stay."""
 
 
 class Lake:
@@ -115,7 +116,7 @@ class Lake:
                 raise LakeError(
                     f"version {version} is not there, or not any more ({str(error).splitlines()[0]})",
                     where=f"table {table}",
-                    remedy="Ask for a newer version; Delta forgets old ones after a month.",
+                    remedy="Ask for a newer version; `affectlake maintain` removes old ones.",
                 ) from None
             if isinstance(error, TableNotFoundError):
                 return None
@@ -238,7 +239,7 @@ class Lake:
                     partition_by=list(contract.partition_by),
                     mode="ignore",
                     name=contract.name,
-                    configuration=SUMMED_UP,
+                    configuration=LOG,
                     description=f"{_LABEL}{self.study}: {contract.doc}",
                 )
             )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -104,6 +106,29 @@ def test_a_version_that_delta_has_forgotten_is_no_empty_table(lake: Lake, tmp_pa
     for version in ("0", "1", "2", "3"):
         with pytest.raises(LakeError, match=f"version {version} is not there, or not any more"):
             ask(lake, "SELECT text FROM captions", version)
+
+
+def test_what_was_in_force_yesterday_is_found_however_long_ago_it_was_written(lake: Lake, tmp_path: Path) -> None:
+    """Delta by itself drops commits of more than a month whenever it sums a log up."""
+    for number in range(30):
+        write(lake, f"text {number}")
+    log, month_ago = tmp_path / "lake" / "captions" / "_delta_log", time.time() - 40 * 86_400
+    for commit in log.glob("*.json"):
+        lines = [json.loads(line) for line in commit.read_text().splitlines()]
+        for line in lines:
+            if "commitInfo" in line:
+                line["commitInfo"]["timestamp"] = int(month_ago * 1000)
+        commit.write_text("\n".join(json.dumps(line) for line in lines))
+    for path in log.iterdir():
+        os.utime(path, (month_ago, month_ago))
+    fresh, yesterday = Lake(lake.root, "mine"), (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    summaries = len(list(log.glob("*.checkpoint.parquet")))
+    for number in range(30):
+        write(fresh, f"today {number}")
+    assert len(list(log.glob("*.checkpoint.parquet"))) > summaries
+    assert ask(fresh, "SELECT text FROM captions") == ("today 29",)
+    assert ask(fresh, "SELECT text FROM captions", yesterday) == ("text 29",)
+    assert ask(fresh, "SELECT text FROM captions", "captions=6") == ("text 4",)
 
 
 def test_nothing_is_written_by_looking_back(lake: Lake, tmp_path: Path) -> None:

@@ -75,7 +75,10 @@ def test_a_value_that_moves_to_its_neighbour_is_another_content() -> None:
     assert len(versions) == 4
 
 
-@given(st.lists(st.integers(-(2**40), 2**40), max_size=60), st.integers(1, 20), st.integers(1, 3))
+IDS = st.lists(st.integers(-(2**62), 2**62 - 1) | st.integers(0, 100), max_size=60)
+
+
+@given(IDS, st.integers(1, 20) | st.just(250_000), st.integers(1, 3))
 def test_every_row_is_in_exactly_one_block_and_blocks_come_in_order(ids: list[int], rows: int, weight: int) -> None:
     frame = pl.DataFrame({"id": pl.Series(ids, dtype=pl.Int64), "n": pl.Series([weight] * len(ids), dtype=pl.Int64)})
     found = [frame.filter(part)["id"].to_list() for part in parts(frame.lazy(), "id", rows, pl.col("n").sum())]

@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -235,11 +236,11 @@ class _Work:
 
     def chunks(self) -> Iterator[list[Event]]:
         """What came, in lists as they are handed over."""
-        ended = False
+        due, ended = time.monotonic() + CHUNK_S, False
         while not ended:
-            self._due.wait(CHUNK_S)
+            self._due.wait(due - time.monotonic())
             self._due.clear()
-            ended = self._ended
+            due, ended = time.monotonic() + CHUNK_S, self._ended
             if chunk := [self._events.popleft() for _ in range(len(self._events))]:
                 yield chunk
 
@@ -252,6 +253,7 @@ class _Work:
         """Wait for the end; raises what went wrong in the thread."""
         self.stop()
         self._thread.join()
+        self._loop.close()
         if self._problem is not None:
             raise self._problem
 
@@ -266,7 +268,6 @@ class _Work:
         except BaseException as problem:
             self._problem = problem
         finally:
-            self._loop.close()
             self._ended = True
             self._due.set()
 

@@ -34,14 +34,16 @@ class DecisionsWire(OpenAIWire):
     at_once = (QUESTIONS, BYTES)
 
     async def _send(self, questions: Sequence[Question]) -> httpx2.Response:
-        body = {
+        return await self.clients.post("/decisions", self._body(questions), questions[0].key)
+
+    def _body(self, questions: Sequence[Question]) -> dict[str, Any]:
+        return {
             "model": self.settings.model,
             "input": DECISIONS_INPUT,
             "questions": [
                 {"type": "choice", "name": q.key, "instructions": q.text, "choices": CHOICES} for q in questions
             ],
         }
-        return await self.clients.post("/decisions", body, questions[0].key)
 
     def _read_all(self, body: dict[str, Any], text: str, questions: Sequence[Question]) -> list[Reply] | None:
         answers = at(body, "answers")

@@ -21,7 +21,7 @@ from resources.agents.service.prices import Rate
 from resources.agents.service.wire import Kind, Question, Reply, Wire
 
 AHEAD = 5000
-"""Questions that are got ready before they can be put: what holds memory is what waits, and what is in flight."""
+"""Questions that stand ready, or wait after a failure, beyond those in flight; their texts are what takes memory."""
 
 BEHIND_S = 0.1
 """How often it is looked whether answers are kept again."""
@@ -133,7 +133,7 @@ class Run:
         self._state = _State(spent)
         self._stop = asyncio.Event()
         self._limiter = Limiter(*limits, self._stop)
-        # beyond what is in flight, room for requests that wait after a failure, so that they keep nobody else waiting
+        # beyond what is in flight, room for requests that wait after a failure, so that few of them keep nobody waiting
         self._places = asyncio.Semaphore(limits[0] + min(limits[0], math.ceil(AHEAD / wire.at_once[0])))
         self._paid = asyncio.Event()
         self.stopped: Stopped | None = None

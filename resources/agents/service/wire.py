@@ -241,7 +241,10 @@ class Clients:
             self._urls[path] = self._url(self.base + path)
         headers = self.headers.copy()
         headers["X-Client-Request-Id"] = request_key
-        request = self._request("POST", self._urls[path], headers=headers, content=json.dumps(body).encode())
+        content = json.dumps(body).encode()
+        # hundreds wait for their answers, each with its pictures or its 400 questions: once is enough
+        del body
+        request = self._request("POST", self._urls[path], headers=headers, content=content)
         response = await next(self._turns).send(request)
         return response.raise_for_status()
 
