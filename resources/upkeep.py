@@ -7,6 +7,8 @@ asked for. When it happens is the matter of ``maintain`` and its schedule alone,
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
 
 import polars as pl
 from deltalake import DeltaTable
@@ -104,8 +106,31 @@ def forget(lake: Lake, found: pl.DataFrame, *, purge: bool) -> int:
             deleted += _delete(lake, table, partition_predicate({"partition": partition}))
             touched.add(table)
     for table in touched if purge else ():
-        _open(lake, table).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
+        _purge(lake, table)
     return deleted
+
+
+AT_ONCE = {"delta.logRetentionDuration": "interval 0 days", "delta.deletedFileRetentionDuration": "interval 0 days"}
+USUAL = {"delta.logRetentionDuration": "interval 30 days", "delta.deletedFileRetentionDuration": "interval 7 days"}
+"""Delta's own; the first has no effect where a table keeps its log."""
+
+
+def _purge(lake: Lake, table: str) -> None:
+    """Remove all earlier versions of a table from disk.
+
+    Its log goes too: it names the partitions of removed files, with the smallest and the largest of their values.
+    """
+    _open(lake, table).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
+    retry_commit(lambda: _open(lake, table).alter.set_table_properties(AT_ONCE))
+    delta = _open(lake, table)
+    delta.create_checkpoint()
+    delta.cleanup_metadata()
+    retry_commit(lambda: _open(lake, table).alter.set_table_properties(USUAL))
+    if lake.is_local():
+        for folder in sorted(Path(lake.uri(table)).rglob("*=*"), reverse=True):
+            # a writer may have begun to fill it
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _partitions_of(lake: Lake, table: str, names: Collection[str]) -> list[str]:
