@@ -145,10 +145,8 @@ class ServiceAgent:
         with _signals(work.stop) as received:
             try:
                 for events in work.chunks():
-                    answers, settled = rows.answers(events, self.settings.model), sum(event.settled for event in events)
-                    # while rows are kept, more events come
-                    events.clear()
-                    yield answers
+                    settled = sum(event.settled for event in events)
+                    yield rows.answers(events, self.settings.model)
                     progress(settled)
             finally:
                 work.finish()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from sys import intern
 from typing import Any
 
@@ -67,10 +67,12 @@ def sent(question: Question) -> dict[str, Any]:
     return dict(zip(SENT, question.row, strict=True))
 
 
-def answers(events: Sequence[Event], model_asked: str) -> Answers:
-    """What came back, as rows of ``judgments`` and ``attempts``."""
-    starts = range(0, max(len(events), 1), _AT_ONCE)
-    parts = [_answers(events[start : start + _AT_ONCE], model_asked) for start in starts]
+def answers(events: list[Event], model_asked: str) -> Answers:
+    """What came back, as rows of ``judgments`` and ``attempts``; empties ``events`` on the way: rows are smaller."""
+    parts: list[Answers] = []
+    while events or not parts:
+        parts.append(_answers(events[:_AT_ONCE], model_asked))
+        del events[:_AT_ONCE]
     return Answers(pl.concat([p.judgments for p in parts]), pl.concat([p.attempts for p in parts]))
 
 
