@@ -147,7 +147,7 @@ def sentinels(agent: Agent, model: AnyModel, triplets: pl.LazyFrame, study: Stud
 
 
 ASKED, COMPUTED = 10_000, 250_000
-"""Questions planned at a time: a service takes a minute for so many, a judge that computes its answers a second."""
+"""Questions planned at a time. They stand in memory; one that computes its answers would wait for many small blocks."""
 
 
 def count_unperceived(agent: Agent, videos: pl.DataFrame, left_out: Exclusions) -> None:

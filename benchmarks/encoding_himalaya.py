@@ -8,10 +8,10 @@ Run it with ``OMP_NUM_THREADS=1`` for one core; on a busy machine compare proces
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 
 import numpy as np
+from _memory import peak_mb
 
 RUNS, PER_RUN, FOLDS = 61, 36, 6
 
@@ -68,9 +68,9 @@ def main():
 
     x, y, runs = simulate(args.features, args.targets, args.seed)
     cross_validate(x[:72], y[:72, :2], runs[:72] * 2 + np.arange(72) % 2)  # imports and first calls are not counted
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    base = peak_mb()
     observed, wall, cpu = timed(lambda: cross_validate(x, y, runs))
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) * 1024
+    grown = (peak_mb() - base) * 2**20
     fold = observed.fold_by_run[runs]
     peer_targets = min(args.peer_targets or args.targets, args.targets)
     every = args.targets // peer_targets

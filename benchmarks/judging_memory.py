@@ -16,12 +16,13 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from _memory import peak_mb, status_mb
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -58,28 +59,18 @@ def measure(folder: Path, url: str, api: str, in_flight: int, n: int) -> tuple[f
     command = [sys.executable, "-m", "dagster_project", "run", "--select"]
     subprocess.run([*command, "captions", "--select", "triplets"], env=environment, check=True, capture_output=True)
     before = os.times()
-    started, peak, own = time.perf_counter(), 0, 0
+    started, peak, own = time.perf_counter(), 0.0, 0.0
     process = subprocess.Popen(
         [*command, "judgments"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     while process.poll() is None:
-        now = _kb(process.pid)
-        peak, own = max(peak, now[0]), max(own, now[1])
+        # pages of libraries' files are not its own
+        peak, own = max(peak, peak_mb(process.pid)), max(own, status_mb("RssAnon", process.pid))
         time.sleep(0.1)
     if process.returncode:
         raise SystemExit(process.stdout.read() if process.stdout else "")
     cpu = sum(getattr(os.times(), name) - getattr(before, name) for name in ("children_user", "children_system"))
-    return peak / 1024, own / 1024, cpu, time.perf_counter() - started
-
-
-def _kb(pid: int) -> tuple[int, int]:
-    """The peak of the process so far, and what it holds now of its own: pages of libraries' files are not counted."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0, 0
-    found = [re.search(rf"{name}:\s+(\d+)", text) for name in ("VmHWM", "RssAnon")]
-    return tuple(int(f[1]) if f else 0 for f in found)
+    return peak, own, cpu, time.perf_counter() - started
 
 
 def main() -> None:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import polars as pl
+from _memory import peak_mb
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -60,7 +60,6 @@ def main() -> None:
     first, last = len(answered) // 10, len(answered) * 19 // 20
     rate = (last - first) / (answered[last] - answered[first]).total_seconds()
     ideal = min(each * IN_FLIGHT / LATENCY_S, n / cpu)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{len(answered):,} of {n:,} questions in {wall:.1f} s, {IN_FLIGHT} in flight, {LATENCY_S} s latency")
     print(f"questions a second, in all       {n / wall:10,.0f}")
     print(f"  once all are in flight         {rate:10,.0f}")
@@ -69,7 +68,7 @@ def main() -> None:
     print(f"share of the smaller ideal       {rate / ideal:10.0%}  (goal 90 %)")
     print(f"CPU a question, ms               {1000 * cpu / n:10.2f}  (goal {goal:g})")
     print(f"load of the machine              {os.getloadavg()[0]:10.1f}  ({os.cpu_count()} cores)")
-    print(f"peak memory, MB                  {peak:10.0f}  (goal 400)")
+    print(f"peak memory, MB                  {peak_mb():10.0f}  (goal 400)")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _memory import peak_mb
 
 SHAPE, LABELS = (76, 90, 74), 370
 
@@ -71,11 +72,6 @@ def child(side, bold, labels, out):
     values, spent = (ours if side == "ours" else theirs)(bold, labels)
     np.save(out, values)
     print(json.dumps({"s": spent, "mb": peak_mb() - base}))
-
-
-def peak_mb():
-    """Of this process alone: the peak that ``resource`` tells begins with that of the process that started it."""
-    return next(int(x.split()[1]) for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x) / 1024
 
 
 def measure(side, bold, labels, folder, repeats):

@@ -7,10 +7,10 @@ on a sample of centres, scores within 1e-3.
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 
 import numpy as np
+from _memory import peak_mb
 
 
 def per_centre(models, responses, members):
@@ -74,7 +74,7 @@ def main():
         spent.append(seconds(lambda m=members: exact.append(per_centre(models, responses, m))))
     limits.unregister()
     peer, exact = np.median(spent), np.array(exact).T
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_mb() / 1024
     print(f"{args.stimuli} stimuli, {args.models} models, cubes of 343 voxels; median processor seconds a centre")
     print(f"affectlake {centre:.4f}, and {factoring:.1f} s once for the models (ranks {factors.ranks})")
     print(f"per centre {peer:.4f}")

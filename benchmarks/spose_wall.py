@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _memory import peak_mb
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -46,8 +47,7 @@ def child(file: str, seeds: int) -> None:
     else:
         fitted = spose.fit_reproducible(triplets, N, seeds=seeds, dimensions_kept=D, device="cpu")
     np.save(file + ".weights.npy", fitted.weights)
-    peak_kb = next(int(x.split()[1]) for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x)
-    print(json.dumps({"cpu_s": time.process_time(), "peak_gb": peak_kb / 2**20, "l1": fitted.l1}))
+    print(json.dumps({"cpu_s": time.process_time(), "peak_gb": peak_mb() / 1024, "l1": fitted.l1}))
 
 
 def published_pass_s(triplets: np.ndarray) -> float:

@@ -9,11 +9,11 @@ asked for. Data are random with a planted part. On a busy machine read processor
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 
 import numpy as np
 import polars as pl
+from _memory import peak_mb
 
 RUNS, STIMULI = 61, 2180
 
@@ -108,7 +108,7 @@ def main():
         f"five subjects and {args.models} models: {total[0] / 60:.1f} min wall, {total[1] / 60:.1f} min processor,"
         " extrapolated from the pairs and permutations that were run"
     )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_mb() / 1024
     print(f"highest memory {peak:.2f} GiB, of it the responses {subject.responses.nbytes / 2**30:.2f}")
 
 

@@ -84,7 +84,7 @@ def parts(frame: pl.LazyFrame, column: str, rows: int, weight: pl.Expr | None = 
     Parameters
     ----------
     frame : LazyFrame
-        Is read once for two numbers and once for counts; never held.
+        Is read twice, for its ends and for counts, and never held.
     column : str
         Whole numbers spread over their range, or hashes as text; no nulls. Rows of one value are never parted.
     rows : int
@@ -93,7 +93,8 @@ def parts(frame: pl.LazyFrame, column: str, rows: int, weight: pl.Expr | None = 
         How much some rows count, as an aggregate; by default, how many they are.
     """
     values, weight = pl.col(column), pl.len() if weight is None else weight
-    low, high, total = frame.select(low=values.min(), high=values.max(), total=weight).collect().row(0)
+    ends = frame.select(low=values.min(), high=values.max(), total=weight)
+    low, high, total = ends.collect(engine="streaming").row(0)
     if low is None:
         return []
     if isinstance(low, str):
@@ -104,7 +105,8 @@ def parts(frame: pl.LazyFrame, column: str, rows: int, weight: pl.Expr | None = 
         start = (values - low) // width * width + low
     starts: list[int | str] = []
     held = 0
-    for value, n in frame.group_by(start=start).agg(n=weight).sort("start").collect().iter_rows():
+    counts = frame.group_by(start=start).agg(n=weight).sort("start")
+    for value, n in counts.collect(engine="streaming").iter_rows():
         if not starts or held + n > rows:
             starts.append(value)
             held = 0

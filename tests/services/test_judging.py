@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -365,3 +365,35 @@ def test_nothing_new_is_asked_while_many_answers_wait_to_be_kept(bench: Start, m
         asked.append(here.service.requests)
     assert asked[-1] <= kept + 50 + 2 * 32, "what waits, and what was under way"
     assert kept + sum(chunk.judgments.height for chunk in chunks) == 3000
+
+
+def test_answers_wait_no_longer_for_the_lake_because_it_took_long_before(
+    bench: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.agents.service.agent.CHUNK_S", 3.0)
+    here = bench(latency_s=0.5)
+    agent = here.agent(patience=QUICK)
+    chunks = agent.judge([here.questions(agent, 600)], lambda n: None)
+    next(chunks)
+    time.sleep(3.5)  # a commit that outlasts the interval
+    asked = time.monotonic()
+    assert next(chunks).judgments.height
+    assert time.monotonic() - asked < 1.5
+    chunks.close()
+
+
+def test_few_questions_are_got_ready_before_they_can_be_put(bench: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resources.agents.service.loop.AHEAD", 5)
+    here = bench(latency_s=2.0)
+    agent = here.agent(patience=QUICK)
+    drawn: list[float] = []
+
+    def one_by_one() -> Iterator[pl.DataFrame]:
+        for question in here.questions(agent, 200).iter_slices(1):
+            drawn.append(time.monotonic())
+            yield question
+
+    found = sum(chunk.judgments.height for chunk in agent.judge(one_by_one(), lambda n: None))
+    assert found == 200
+    before_any_answer = [moment for moment in drawn if moment < drawn[0] + 1]
+    assert len(before_any_answer) <= 32 + 5 + 2, "those in flight at most, five more, and two at the door"
