@@ -389,11 +389,11 @@ def test_few_questions_are_got_ready_before_they_can_be_put(bench: Start, monkey
     drawn: list[float] = []
 
     def one_by_one() -> Iterator[pl.DataFrame]:
-        for question in here.questions(agent, 200).iter_slices(1):
+        for question in here.questions(agent, 80).iter_slices(1):
             drawn.append(time.monotonic())
             yield question
 
     found = sum(chunk.judgments.height for chunk in agent.judge(one_by_one(), lambda n: None))
-    assert found == 200
+    assert found == 80
     before_any_answer = [moment for moment in drawn if moment < drawn[0] + 1]
     assert len(before_any_answer) <= 32 + 5 + 2, "those in flight at most, five more, and two at the door"
