@@ -1,4 +1,6 @@
-"""Claim: the memory of a run that asks a service is flat, under 400 MB, from 10,000 to 1,000,000 questions.
+"""Goal: the memory of a run that asks a service is flat, under 400 MB, from 10,000 to 1,000,000 questions.
+
+Met with 8 requests of 400 decisions in flight; missed with 64 and more of them (figures: docs/troubleshooting.md).
 
 What runs is ``affectlake run --select judgments`` on a study of 300 clips whose captions were read and whose triplets
 were drawn by a run before, in a process of its own for each number of questions, as Dagster starts one for each step:
