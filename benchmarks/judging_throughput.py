@@ -11,6 +11,7 @@ figure means something on a quiet machine only. Memory is the peak of the asking
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import sys
@@ -24,6 +25,7 @@ from _memory import peak_mb
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 IN_FLIGHT, LATENCY_S = 256, 0.5
+DRAWN = 10_000
 
 
 def serve(pipe: multiprocessing.connection.Connection) -> None:
@@ -49,7 +51,10 @@ def main() -> None:
         bench = Bench(Service(url=here.recv()), Path(folder))
         agent = bench.agent(name)
         agent.profile = agent.profile.model_copy(update={"max_in_flight": IN_FLIGHT, "requests_per_minute": 10**9})
-        questions = bench.questions(agent, n)
+        drawn = bench.questions(agent, min(n, DRAWN))
+        # its few clips have no more triplets: the same ones are asked again, which are other questions
+        repeats = [drawn.with_columns(repeat=pl.lit(i, pl.Int32)) for i in range(math.ceil(n / DRAWN))]
+        questions = pl.concat(repeats).head(n)
         for _ in agent.judge([questions.head(IN_FLIGHT)], lambda done: None):
             pass  # imports and connections are paid once, not a question
         wall, cpu = time.perf_counter(), time.process_time()

@@ -128,7 +128,7 @@ def test_the_request_is_what_the_service_documents(bench: Start) -> None:
     assert here.service.last is not None
     TypeAdapter(DecisionCreateParams).validate_python(here.service.last.json)
     asked = here.service.last.json["questions"]
-    assert [q["name"] for q in asked] == [question.key for question in agent.requests([questions])]
+    assert [q["name"] for q in asked] == [question.key for question in agent.wording.questions([questions])]
     assert set(data_block(asked[0]["instructions"])) == {"A", "B", "C"}
 
 

@@ -35,13 +35,13 @@ from resources.agents.service.captions import Render, ShownCaptions
 from resources.agents.service.loop import Event, Patience, Run, Stopped
 from resources.agents.service.media import ShownClips, ShownFrames
 from resources.agents.service.prices import Price, Rate, read_prices
-from resources.agents.service.wire import Question, Wire
+from resources.agents.service.wire import Questions, Wire
 from resources.study import AnthropicModel, OpenAIModel, Study
 
 CHUNK_S = 10.0
 CHUNK_ROWS = 5000
 """Answers are handed over when so much time has passed or so many have come: what a kill can lose. While so many wait
-to be kept nothing new is asked: a lake that stalls must not fill the memory."""
+to be kept no reply is read and nothing new is asked: a lake that stalls must not fill the memory."""
 
 _HALT = Stopped("stopped", "Run again; what is done is kept.")
 
@@ -104,6 +104,7 @@ class ServiceAgent:
             words += [DECISIONS_INPUT, DECISIONS_INSTRUCTION]
         self._prompt_version = prompt_version(*words, media=settings.input != "captions")
         self.shown = _shown(settings, stimuli, study, decision_text if decides else user_text)
+        self.wording = rows.Wording(settings.name, self._prompt_version, self.shown)
         self.instruction = _instruction(settings, decides)
         """What stands above every question."""
 
@@ -155,11 +156,6 @@ class ServiceAgent:
         if work.stopped is not None:
             kind = BudgetError if work.stopped.budget else AgentError
             raise kind(work.stopped.what, where=f"model {self.name}", remedy=work.stopped.remedy)
-
-    def requests(self, questions: Iterable[pl.DataFrame]) -> Iterator[Question]:
-        """The questions as they are put, one by one."""
-        for frame in questions:
-            yield from rows.requests(frame, self.name, self.prompt_version, self.shown)
 
     def key(self) -> str:
         """The service's key, as the environment has it now; kept nowhere.
@@ -223,7 +219,7 @@ class _Work:
     ) -> None:
         self._connect, self._new_run, self._questions, self._agent = connect, run, questions, agent
         self._events: deque[Event] = deque()
-        self._due, self._ended = threading.Event(), False
+        self._due, self._ended, self._given_up = threading.Event(), False, False
         self._run: Run | None = None
         self._loop = asyncio.new_event_loop()
         self._problem: BaseException | None = None
@@ -240,6 +236,7 @@ class _Work:
             self._due.clear()
             due, ended = time.monotonic() + CHUNK_S, self._ended
             if chunk := [self._events.popleft() for _ in range(len(self._events))]:
+                self._loop.call_soon_threadsafe(self._update_room)
                 yield chunk
 
     def stop(self) -> None:
@@ -248,8 +245,10 @@ class _Work:
             self._loop.call_soon_threadsafe(self._stop_run)
 
     def finish(self) -> None:
-        """Wait for the end; raises what went wrong in the thread."""
+        """Wait for the end, keeping nothing more; raises what went wrong in the thread."""
+        self._given_up = True
         self.stop()
+        self._loop.call_soon_threadsafe(self._update_room)
         self._thread.join()
         self._loop.close()
         if self._problem is not None:
@@ -269,21 +268,27 @@ class _Work:
             self._ended = True
             self._due.set()
 
-    def _planned(self, run: Run) -> Iterator[Question]:
-        """The questions; what goes wrong with the next one must not lose what is in flight."""
+    def _planned(self, run: Run, at_once: tuple[int, int]) -> Iterator[Questions]:
+        """The requests; what goes wrong with the next one must not lose what is in flight."""
         try:
-            yield from self._agent.requests(self._questions)
+            yield from self._agent.wording.groups(self._questions, *at_once)
         except Exception as problem:
             self._problem = problem
             run.stop(_HALT)
 
     def _emit(self, event: Event) -> None:
         self._events.append(event)
-        if self._behind():
+        if len(self._events) >= CHUNK_ROWS:
             self._due.set()
+            self._update_room()
 
-    def _behind(self) -> bool:
-        return len(self._events) >= CHUNK_ROWS
+    def _update_room(self) -> None:
+        if self._run is None:
+            return
+        if self._given_up or len(self._events) < CHUNK_ROWS:
+            self._run.room.set()
+        else:
+            self._run.room.clear()
 
     async def _ask(self) -> None:
         wire = self._connect()
@@ -291,7 +296,7 @@ class _Work:
             self._run = self._new_run(wire, self._emit)
             if self._halted:
                 self._run.stop(_HALT)
-            await self._run.ask_all(self._planned(self._run), self._behind)
+            await self._run.ask_all(self._planned(self._run, wire.at_once))
             self.stopped = self._run.stopped
         finally:
             await wire.close()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from affectlake.prompts import MEDIA_SYSTEM, SCHEMA, SYSTEM, Ending
 from resources.agents.service.media import Medium
-from resources.agents.service.wire import Clients, Question, Reply, Wire, at, count_at, judged, text_at
+from resources.agents.service.wire import Clients, Prompt, Questions, Reply, Wire, at, count_at, judged, text_at
 from resources.study import AnthropicModel, Profile
 
 if TYPE_CHECKING:
@@ -62,11 +61,11 @@ class AnthropicWire(Wire):
         """Close the connections."""
         await self.clients.close()
 
-    async def _send(self, questions: Sequence[Question]) -> httpx2.Response:
+    async def _send(self, questions: Questions) -> httpx2.Response:
         (question,) = questions
-        return await self.clients.post("/v1/messages", self.request(question), question.key)
+        return await self.clients.post("/v1/messages", self.request(question.prompt()), question.key)
 
-    def request(self, question: Question) -> dict[str, Any]:
+    def request(self, prompt: Prompt) -> dict[str, Any]:
         """Body of the request that puts one question."""
         settings = self.settings
         output: dict[str, Any] = {"format": {"type": "json_schema", "schema": SCHEMA}}
@@ -75,8 +74,8 @@ class AnthropicWire(Wire):
         return {
             "model": settings.model,
             "max_tokens": settings.max_tokens,
-            "system": MEDIA_SYSTEM if question.clips else SYSTEM,
-            "messages": [{"role": "user", "content": _content(question)}],
+            "system": MEDIA_SYSTEM if prompt.clips else SYSTEM,
+            "messages": [{"role": "user", "content": _content(prompt)}],
             "output_config": output,
             "thinking": {"type": settings.thinking},
         }
@@ -95,13 +94,13 @@ class AnthropicWire(Wire):
         )
 
 
-def _content(question: Question) -> str | list[dict[str, Any]]:
-    if not question.clips:
-        return question.text
+def _content(prompt: Prompt) -> str | list[dict[str, Any]]:
+    if not prompt.clips:
+        return prompt.text
     parts: list[dict[str, Any]] = []
-    for line, media in question.clips:
+    for line, media in prompt.clips:
         parts += [{"type": "text", "text": line}, *map(_image, media)]
-    return [*parts, {"type": "text", "text": question.text}]
+    return [*parts, {"type": "text", "text": prompt.text}]
 
 
 def _image(medium: Medium) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from resources.agents.service.anthropic import AnthropicWire
 from resources.agents.service.batch_wire import UNASKED, Batch, BatchWire, moment
 from resources.agents.service.loop import Patience
-from resources.agents.service.wire import Question, Reply, at, count_at, json_object, text_at
+from resources.agents.service.wire import Prompt, Reply, at, count_at, json_object, text_at
 
 _STATUSES = {"invalid_request_error": 400, "request_too_large": 413, "rate_limit_error": 429, "overloaded_error": 529}
 _COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
@@ -29,9 +29,9 @@ class AnthropicBatches(BatchWire):
         super().__init__(wire, wire.clients, patience)
         self._words = wire
 
-    def line(self, question: Question) -> bytes:
+    def line(self, key: str, prompt: Prompt) -> bytes:
         """One question as it stands in a batch."""
-        return json.dumps({"custom_id": question.key, "params": self._words.request(question)}).encode()
+        return json.dumps({"custom_id": key, "params": self._words.request(prompt)}).encode()
 
     def write(self, path: Path, lines: Iterable[bytes]) -> None:
         """Write the body of the request."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from affectlake.errors import AgentError
 from resources.agents.service.loop import Patience
-from resources.agents.service.wire import CONNECT_S, Clients, Kind, Question, Reply, Wire, at, json_object, kind_of
+from resources.agents.service.wire import CONNECT_S, Clients, Kind, Prompt, Reply, Wire, at, json_object, kind_of
 from resources.agents.service.wire import retry_after as waited_for
 
 TRIES = 6
@@ -101,7 +101,7 @@ class BatchWire(ABC):
         self._http.close()
 
     @abstractmethod
-    def line(self, question: Question) -> bytes:
+    def line(self, key: str, prompt: Prompt) -> bytes:
         """One question as it stands in a batch, without line ends."""
 
     @abstractmethod

@@ -26,7 +26,7 @@ from resources.agents.service import rows
 from resources.agents.service.agent import CHUNK_ROWS, ServiceAgent
 from resources.agents.service.batch_wire import Batch, BatchWire, Refused, Unheard
 from resources.agents.service.loop import Event
-from resources.agents.service.wire import Kind, Question, Reply
+from resources.agents.service.wire import Kind, Reply
 from resources.lake import Lake
 
 OPEN = ("intended", "submitted")
@@ -202,9 +202,10 @@ class Batches:
         settings = self._agent.settings
         most = min(self._wire.most, settings.batch_size or self._wire.most)
         spent, shard = self._agent.spent_usd, _Shard()
-        for question in self._agent.requests(questions):
-            line = self._wire.line(question)
-            usd = self._rate.at_most([question.tokens_at_most], settings.max_tokens) if self._rate else 0.0
+        for question in self._agent.wording.questions(questions):
+            prompt = question.prompt()
+            line = self._wire.line(question.key, prompt)
+            usd = self._rate.at_most([prompt.tokens_at_most], settings.max_tokens) if self._rate else 0.0
             if settings.max_usd is not None and spent + usd > settings.max_usd:
                 yield shard, True
                 return
@@ -360,7 +361,7 @@ class Batches:
         for row in requests.sort("request_key").iter_rows(named=True):
             reply = replies.get(row["request_key"])
             if reply is not None:
-                question = Question(row["request_key"], tuple(row[name] for name in rows.SENT), "", row["attempted"])
+                question = self._agent.wording.question(row)
                 settled = problem is None and self._settled(reply, before.get(question.key, {}))
                 events.append(Event(question, reply, question.attempted, settled, at, self._cost(reply)))
         return events, problem

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from affectlake.counterhash import counter_hash
@@ -67,6 +69,30 @@ class ShownCaptions:
             shown = counter_hash(1, self._hash[read.shown(triplets)])
         hashes = counter_hash(0, *shown.T)
         return pl.Series("stimulus_version", [f"{h:016x}" for h in hashes.tolist()], dtype=pl.String)
+
+    def sizes(self, triplets: IntArray) -> npt.NDArray[np.int64]:
+        """Bytes of the text of each question, int64[n]: what :meth:`question` gives in any order, without making it.
+
+        Parameters
+        ----------
+        triplets : int32 array of shape (n, 3)
+            Sorted items.
+        """
+        read = self._captions
+        rows = self._row[triplets] if read.use == "all" else read.shown(triplets)
+        around, more = self._bytes
+        sizes: npt.NDArray[np.int64] = around + more[rows].sum(axis=1)
+        return sizes
+
+    @cached_property
+    def _bytes(self) -> tuple[int, npt.NDArray[np.int64]]:
+        """Bytes of a question about nothing, and what each caption (under ``use: all``, item) adds to it."""
+        read = self._captions
+        shown = [self._texts[at : at + n] for at, n in zip(read.first.tolist(), read.count.tolist(), strict=True)]
+        if read.use != "all":
+            shown = [[text] for text in self._texts]
+        around = len(self._render([[], [], []]).encode())
+        return around, np.array([len(self._render([texts, [], []]).encode()) - around for texts in shown])
 
     def prepare(self, items: IntArray, progress: Callable[[int, int], None]) -> None:
         """Nothing: captions stand in memory."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from affectlake.prompts import DECISIONS_INPUT, LABELS
 from resources.agents.service.openai import OpenAIWire
-from resources.agents.service.wire import Kind, Question, Reply, at, count_at, text_at
+from resources.agents.service.wire import Kind, Questions, Reply, at, count_at, text_at
 
 if TYPE_CHECKING:
     import httpx2
@@ -33,19 +32,20 @@ class DecisionsWire(OpenAIWire):
 
     at_once = (QUESTIONS, BYTES)
 
-    async def _send(self, questions: Sequence[Question]) -> httpx2.Response:
-        return await self.clients.post("/decisions", self._body(questions), questions[0].key)
+    async def _send(self, questions: Questions) -> httpx2.Response:
+        return await self.clients.post("/decisions", self._body(questions), next(iter(questions)).key)
 
-    def _body(self, questions: Sequence[Question]) -> dict[str, Any]:
+    def _body(self, questions: Questions) -> dict[str, Any]:
         return {
             "model": self.settings.model,
             "input": DECISIONS_INPUT,
             "questions": [
-                {"type": "choice", "name": q.key, "instructions": q.text, "choices": CHOICES} for q in questions
+                {"type": "choice", "name": q.key, "instructions": q.prompt().text, "choices": CHOICES}
+                for q in questions
             ],
         }
 
-    def _read_all(self, body: dict[str, Any], text: str, questions: Sequence[Question]) -> list[Reply] | None:
+    def _read_all(self, body: dict[str, Any], text: str, questions: Questions) -> list[Reply] | None:
         answers = at(body, "answers")
         if not isinstance(answers, list):
             return None

@@ -109,9 +109,9 @@ def _tokens(agent: ServiceAgent, questions: pl.DataFrame) -> float:
     sample = questions.gather_every(max(1, questions.height // _SAMPLE))
     items = np.unique(sample.select("a", "b", "c").to_numpy())
     agent.shown.prepare(items, lambda done, total: None)
-    made = list(agent.requests([sample]))
+    made = [question.prompt() for question in agent.wording.questions([sample])]
     around = len(agent.instruction) + len(json.dumps(SCHEMA))
     if isinstance(agent.settings, OpenAIModel) and agent.settings.api == "decisions":
         around = len(agent.instruction) // QUESTIONS + len(json.dumps(CHOICES))
-    words = around + sum(question.bytes for question in made) / len(made)
-    return words / BYTES_PER_TOKEN + sum(question.media_tokens for question in made) / len(made)
+    words = around + sum(prompt.bytes for prompt in made) / len(made)
+    return words / BYTES_PER_TOKEN + sum(prompt.media_tokens for prompt in made) / len(made)

@@ -16,7 +16,7 @@ from resources.agents.service.anthropic import AnthropicWire
 from resources.agents.service.loop import Event, Patience, Run
 from resources.agents.service.openai import OpenAIWire
 from resources.agents.service.prices import read_prices
-from resources.agents.service.wire import Kind, Question, Reply, Wire, at, text_at
+from resources.agents.service.wire import Clips, Kind, Prompt, Question, Reply, Wire, at, text_at
 from resources.study import AnthropicModel, OpenAIModel, Study
 
 LEAST_TOKENS = 64
@@ -61,7 +61,7 @@ def propose(
     if settings.max_usd is not None and price is None:
         return [Proposal(None, p, 0) for p in prompts], f"max_usd is set, but no price of {settings.model!r} is known"
     events: list[Event] = []
-    asked = [Question(str(d), (), text, 0) for d, text in enumerate(texts) if text]
+    asked = [[Question(str(d), (text,), 0, _as_it_is)] for d, text in enumerate(texts) if text]
     settings = settings.model_copy(update={"max_tokens": max(LEAST_TOKENS, settings.max_tokens), "logprobs": False})
 
     async def ask() -> str | None:
@@ -88,9 +88,9 @@ def propose(
 class OpenAILabels(OpenAIWire):
     """The dialect of OpenAI, asked for a label."""
 
-    def request(self, question: Question, named_only: frozenset[str] = frozenset()) -> tuple[str, dict[str, Any]]:
+    def request(self, prompt: Prompt, named_only: frozenset[str] = frozenset()) -> tuple[str, dict[str, Any]]:
         """Path and body of the request: a judge's, with other words and another schema."""
-        path, body = super().request(question, named_only)
+        path, body = super().request(prompt, named_only)
         answer = {"name": "label", "strict": True, "schema": SCHEMA}
         if self.settings.api == "chat":
             body["messages"][0]["content"] = SYSTEM
@@ -109,9 +109,9 @@ class OpenAILabels(OpenAIWire):
 class AnthropicLabels(AnthropicWire):
     """The dialect of Anthropic, asked for a label."""
 
-    def request(self, question: Question) -> dict[str, Any]:
+    def request(self, prompt: Prompt) -> dict[str, Any]:
         """Body of the request: a judge's, with other words and another schema."""
-        body = super().request(question) | {"system": SYSTEM}
+        body = super().request(prompt) | {"system": SYSTEM}
         body["output_config"] |= {"format": {"type": "json_schema", "schema": SCHEMA}}
         return body
 
@@ -119,6 +119,10 @@ class AnthropicLabels(AnthropicWire):
         blocks = at(body, "content") or []
         text = "".join(text_at(block, "text") or "" for block in blocks if at(block, "type") == "text")
         return _labelled(super()._read(body), text)
+
+
+def _as_it_is(row: tuple[object, ...]) -> tuple[str, Clips]:
+    return str(row[0]), ()
 
 
 def _labelled(reply: Reply | None, text: str | None) -> Reply | None:

@@ -11,20 +11,17 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from affectlake.errors import AgentError
 from resources.agents.service.limiter import Limiter
 from resources.agents.service.prices import Rate
-from resources.agents.service.wire import Kind, Question, Reply, Wire
+from resources.agents.service.wire import Kind, Question, Questions, Reply, Wire
 
 AHEAD = 5000
-"""Questions that stand ready, or wait after a failure, beyond those in flight; their texts are what takes memory."""
-
-BEHIND_S = 0.1
-"""How often it is looked whether answers are kept again."""
+"""Questions that stand ready, or wait after a failure, beyond those in flight."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +86,8 @@ class _State:
     reserved: float = 0.0
     open: int = 0
     """Requests begun and not settled."""
+    unread: int = 0
+    """Replies that wait for room."""
     accepted: int = 0
     heard: float = field(default_factory=time.monotonic)
     """When the service last gave an answer."""
@@ -136,6 +135,11 @@ class Run:
         # beyond what is in flight, room for requests that wait after a failure, so that few of them keep nobody waiting
         self._places = asyncio.Semaphore(limits[0] + min(limits[0], math.ceil(AHEAD / wire.at_once[0])))
         self._paid = asyncio.Event()
+        self.room = asyncio.Event()
+        """Set while there is room for more events; whoever gets them clears it. Until then replies stay unread and
+        requests in flight, so that nothing new is asked."""
+        self.room.set()
+        self._reading = asyncio.Lock()
         self.stopped: Stopped | None = None
 
     def stop(self, why: Stopped) -> None:
@@ -144,73 +148,90 @@ class Run:
         self._stop.set()
         self._paid.set()
 
-    async def ask_all(self, questions: Iterable[Question], behind: Callable[[], bool] = lambda: False) -> None:
-        """Ask until all are settled or the run is stopped; nothing new while who keeps the answers is ``behind``."""
+    async def ask_all(self, requests: Iterable[Questions]) -> None:
+        """Ask until all are settled or the run is stopped.
+
+        Parameters
+        ----------
+        requests : iterable
+            The questions of each request, as many as the wire takes at once.
+        """
         async with asyncio.TaskGroup() as tasks:
-            for group in _groups(questions, *self._wire.at_once):
+            for questions in requests:
                 await self._places.acquire()
-                while behind() and not self._stop.is_set():
-                    await self._limiter.sleep(BEHIND_S)
-                if self._stop.is_set() or not await self._afford(group):
+                if self._stop.is_set() or not await self._afford(questions):
                     break
-                tasks.create_task(self._settle_group(group))
+                tasks.create_task(self._settle_request(questions))
             self._state.all_put = True
         self._settle_doubts()
 
-    async def _settle_group(self, questions: list[Question]) -> None:
+    async def _settle_request(self, questions: Questions) -> None:
         try:
-            await self._settle([_Asked(question, question.attempted) for question in questions])
+            await self._settle(questions, [])
         finally:
             self._places.release()
 
-    async def _settle(self, asked: list[_Asked]) -> None:
-        """Put the questions of one request, for which money is reserved, and those left open again, until none is."""
+    async def _settle(self, questions: Questions, asked: list[_Asked]) -> None:
+        """Put the questions of one request, for which money is reserved, and those left open again, until none is.
+
+        What is known of them, ``asked``, begins with their first replies: most wait for these in their thousands.
+        """
         reserved = True
         try:
             while not self._stop.is_set():
                 started = time.monotonic()
-                replies = await self._put([one.question for one in asked])
+                replies = await self._put(questions)
                 if replies is None:
                     return
+                asked = asked or [_Asked(question, question.attempted) for question in questions]
                 again, pause = self._take(asked, replies, started)
                 if not again:
                     return
                 await self._limiter.sleep(pause)
                 # what was asked is paid for; asking again has to be afforded anew
-                self._turned_out(asked)
+                self._turned_out(questions)
                 reserved = False
                 if len(again) > 1 and all(reply.kind is Kind.REJECTED for reply in replies):
                     return await self._settle_apart(again)
-                asked = again
-                reserved = await self._afford([one.question for one in asked])
+                asked, questions = again, [one.question for one in again]
+                reserved = await self._afford(questions)
         finally:
             if reserved:
-                self._turned_out(asked)
+                self._turned_out(questions)
 
     async def _settle_apart(self, asked: list[_Asked]) -> None:
         """Find which questions of a request the service would not take."""
         middle = len(asked) // 2
         for half in (asked[:middle], asked[middle:]):
-            if self._stop.is_set() or not await self._afford([one.question for one in half]):
+            questions = [one.question for one in half]
+            if self._stop.is_set() or not await self._afford(questions):
                 return
-            await self._settle(half)
+            await self._settle(questions, half)
 
-    async def _put(self, questions: Sequence[Question]) -> list[Reply] | None:
+    async def _put(self, questions: Questions) -> list[Reply] | None:
         async with self._limiter:
             if self._stop.is_set():
                 return None
             started = asyncio.get_running_loop().time()
             try:
-                replies = await self._wire.ask(questions)
+                heard = await self._wire.send(questions)
             except AgentError as error:
                 # what a question shows is not there any more; what is in flight is still finished
                 self.stop(Stopped(f"{error.where}: {error.what}" if error.where else error.what, error.remedy))
                 return None
+            waits = self._state.unread > 0 or not self.room.is_set()
+            self._state.unread += 1
+            # one by one: the reply of this request may fill the room
+            async with self._reading:
+                await self.room.wait()
+                self._state.unread -= 1
+                replies = self._wire.read(heard, questions)
             reply = replies[0]
             if reply.kind is Kind.LIMITED:
                 wait = self._patience.pause_s if reply.wait_s is None else reply.wait_s
                 self._limiter.limited(started, min(wait, self._patience.longest_wait_s))
-            elif any(reply.kind not in (Kind.SERVICE, Kind.FATAL) for reply in replies):
+            elif not waits and any(reply.kind not in (Kind.SERVICE, Kind.FATAL) for reply in replies):
+                # replies that wait would only wait longer if there were more of them
                 self._limiter.answered()
             return replies
 
@@ -305,7 +326,7 @@ class Run:
             self._emit(event if settled else _unsettled(event))
         self._state.doubtful.clear()
 
-    async def _afford(self, questions: Sequence[Question]) -> bool:
+    async def _afford(self, questions: Questions) -> bool:
         """Reserve what a request costs at worst; waits for dearer reservations to turn out cheaper."""
         worst = self._worst(questions)
         while self._most_usd is not None and self._state.spent + self._state.reserved + worst > self._most_usd:
@@ -320,8 +341,8 @@ class Run:
         self._state.open += 1
         return True
 
-    def _turned_out(self, asked: list[_Asked]) -> None:
-        self._state.reserved -= self._worst([one.question for one in asked])
+    def _turned_out(self, questions: Questions) -> None:
+        self._state.reserved -= self._worst(questions)
         self._state.open -= 1
         self._paid.set()
 
@@ -329,10 +350,10 @@ class Run:
         what = f"the next question could exceed max_usd: {self._most_usd:g}; ${self._state.spent:.4f} is spent"
         self.stop(Stopped(what, "Raise `max_usd` and run again; what is done is kept.", budget=True))
 
-    def _worst(self, questions: Sequence[Question]) -> float:
+    def _worst(self, questions: Questions) -> float:
         if self._price is None or self._most_usd is None:
             return 0.0
-        return self._price.at_most((question.tokens_at_most for question in questions), self._max_tokens)
+        return self._price.at_most((question.prompt().tokens_at_most for question in questions), self._max_tokens)
 
     def _cost(self, reply: Reply) -> float | None:
         if self._price is None or reply.tokens_in is None or reply.tokens_out is None:
@@ -344,21 +365,6 @@ _FATAL_REMEDY = "Check the profile's base_url, the key and the model's name; not
 _BARREN = (
     "Look at them with `affectlake judgments show`; the model may lack structured output. Nothing was written off."
 )
-
-
-def _groups(questions: Iterable[Question], most: int, most_bytes: int) -> Iterator[list[Question]]:
-    """Questions as they are put together into requests: at most so many, of at most so many bytes or a single one."""
-    group: list[Question] = []
-    size = 0
-    for question in questions:
-        more = len(question.text.encode()) if most > 1 else 0
-        if group and (len(group) == most or size + more > most_bytes):
-            yield group
-            group, size = [], 0
-        group.append(question)
-        size += more
-    if group:
-        yield group
 
 
 def _unsettled(event: Event) -> Event:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from affectlake.contactsheets import GAP_PX, SIDE_PX, contact_sheet, evenly, sheet_size
@@ -121,6 +122,10 @@ class ShownMedia(ABC):
         """
         hashes = counter_hash(0, *self._hash[self._row[triplets]].T)
         return pl.Series("stimulus_version", [f"{h:016x}" for h in hashes.tolist()], dtype=pl.String)
+
+    def sizes(self, triplets: IntArray) -> npt.NDArray[np.int64]:
+        """Bytes of the text of each question, int64[n]."""
+        return np.full(len(triplets), len(MEDIA_INSTRUCTION.encode()))
 
     @abstractmethod
     def prepare(self, items: IntArray, progress: Callable[[int, int], None]) -> None:

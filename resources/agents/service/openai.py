@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from affectlake.prompts import LABELS, MEDIA_SYSTEM, SCHEMA, SYSTEM, Ending
 from resources.agents.service.media import Medium
-from resources.agents.service.wire import Clients, Question, Reply, Wire, at, count_at, judged, text_at
+from resources.agents.service.wire import Clients, Prompt, Questions, Reply, Wire, at, count_at, judged, text_at
 from resources.study import OpenAIModel, Profile
 
 if TYPE_CHECKING:
@@ -62,34 +61,35 @@ class OpenAIWire(Wire):
         """Close the connections."""
         await self.clients.close()
 
-    async def _send(self, questions: Sequence[Question]) -> httpx2.Response:
+    async def _send(self, questions: Questions) -> httpx2.Response:
         (question,) = questions
-        names = {medium.sha256 for _, media in question.clips for medium in media}
+        prompt = question.prompt()
+        names = {medium.sha256 for _, media in prompt.clips for medium in media}
         named_only = frozenset(names & self._sent)
         try:
-            response = await self.clients.post(*self.request(question, named_only), question.key)
+            response = await self.clients.post(*self.request(prompt, named_only), question.key)
         except self._failure as error:
             if not (named_only and _may_have_forgotten(error)):
                 raise
             self._sent -= names
-            response = await self.clients.post(*self.request(question), question.key)
+            response = await self.clients.post(*self.request(prompt), question.key)
         if self.settings.media_uuids:
             self._sent |= names
         return response
 
-    def request(self, question: Question, named_only: frozenset[str] = frozenset()) -> tuple[str, dict[str, Any]]:
+    def request(self, prompt: Prompt, named_only: frozenset[str] = frozenset()) -> tuple[str, dict[str, Any]]:
         """Path and body of the request that puts one question; media ``named_only`` go without their data."""
         if self.settings.api == "chat":
-            return "/chat/completions", self._chat(question, named_only)
-        return "/responses", self._response(question)
+            return "/chat/completions", self._chat(prompt, named_only)
+        return "/responses", self._response(prompt)
 
-    def _chat(self, question: Question, named_only: frozenset[str]) -> dict[str, Any]:
+    def _chat(self, prompt: Prompt, named_only: frozenset[str]) -> dict[str, Any]:
         settings = self.settings
         request: dict[str, Any] = {
             "model": settings.model,
             "messages": [
-                {"role": "system", "content": MEDIA_SYSTEM if question.clips else SYSTEM},
-                {"role": "user", "content": self._chat_content(question, named_only)},
+                {"role": "system", "content": MEDIA_SYSTEM if prompt.clips else SYSTEM},
+                {"role": "user", "content": self._chat_content(prompt, named_only)},
             ],
             "response_format": {
                 "type": "json_schema",
@@ -103,12 +103,12 @@ class OpenAIWire(Wire):
             request["reasoning_effort"] = settings.effort
         return request | self._temperature()
 
-    def _response(self, question: Question) -> dict[str, Any]:
+    def _response(self, prompt: Prompt) -> dict[str, Any]:
         settings = self.settings
         request: dict[str, Any] = {
             "model": settings.model,
-            "instructions": MEDIA_SYSTEM if question.clips else SYSTEM,
-            "input": _response_input(question),
+            "instructions": MEDIA_SYSTEM if prompt.clips else SYSTEM,
+            "input": _response_input(prompt),
             "text": {"format": {"type": "json_schema", "name": "odd_one_out", "strict": True, "schema": SCHEMA}},
             "max_output_tokens": settings.max_tokens,
             "store": False,
@@ -119,13 +119,13 @@ class OpenAIWire(Wire):
             request["reasoning"] = {"effort": settings.effort}
         return request | self._temperature()
 
-    def _chat_content(self, question: Question, named_only: frozenset[str]) -> str | list[dict[str, Any]]:
-        if not question.clips:
-            return question.text
+    def _chat_content(self, prompt: Prompt, named_only: frozenset[str]) -> str | list[dict[str, Any]]:
+        if not prompt.clips:
+            return prompt.text
         parts: list[dict[str, Any]] = []
-        for line, media in question.clips:
+        for line, media in prompt.clips:
             parts += [{"type": "text", "text": line}, *(self._part(m, m.sha256 in named_only) for m in media)]
-        return [*parts, {"type": "text", "text": question.text}]
+        return [*parts, {"type": "text", "text": prompt.text}]
 
     def _part(self, medium: Medium, named_only: bool) -> dict[str, Any]:
         kind = f"{medium.kind}_url"
@@ -143,14 +143,14 @@ class OpenAIWire(Wire):
         return _read_chat(body) if self.settings.api == "chat" else _read_response(body)
 
 
-def _response_input(question: Question) -> str | list[dict[str, Any]]:
-    if not question.clips:
-        return question.text
+def _response_input(prompt: Prompt) -> str | list[dict[str, Any]]:
+    if not prompt.clips:
+        return prompt.text
     parts: list[dict[str, Any]] = []
-    for line, media in question.clips:
+    for line, media in prompt.clips:
         parts.append({"type": "input_text", "text": line})
         parts += [{"type": "input_image", "image_url": _data_url(m), "detail": DETAIL} for m in media]
-    return [{"role": "user", "content": [*parts, {"type": "input_text", "text": question.text}]}]
+    return [{"role": "user", "content": [*parts, {"type": "input_text", "text": prompt.text}]}]
 
 
 def _data_url(medium: Medium) -> str:

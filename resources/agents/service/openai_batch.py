@@ -11,7 +11,7 @@ from typing import Any
 from resources.agents.service.batch_wire import UNASKED, Batch, BatchWire, moment
 from resources.agents.service.loop import Patience
 from resources.agents.service.openai import OpenAIWire
-from resources.agents.service.wire import Question, Reply, at, count_at, json_object, text_at
+from resources.agents.service.wire import Prompt, Reply, at, count_at, json_object, text_at
 
 TAG = "affectlake_shard"
 """Key of the batch's metadata that holds our name of it."""
@@ -32,10 +32,10 @@ class OpenAIBatches(BatchWire):
         super().__init__(wire, wire.clients, patience)
         self._words = wire
 
-    def line(self, question: Question) -> bytes:
+    def line(self, key: str, prompt: Prompt) -> bytes:
         """One question as it stands in a batch."""
-        path, body = self._words.request(question)
-        return json.dumps({"custom_id": question.key, "method": "POST", "url": f"/v1{path}", "body": body}).encode()
+        path, body = self._words.request(prompt)
+        return json.dumps({"custom_id": key, "method": "POST", "url": f"/v1{path}", "body": body}).encode()
 
     def write(self, path: Path, lines: Iterable[bytes]) -> None:
         """Write the file: a line a question."""

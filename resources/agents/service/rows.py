@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from sys import intern
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from affectlake.prompts import LABELS
@@ -16,50 +17,114 @@ from resources.agents.protocol import Answers
 from resources.agents.service.captions import ShownCaptions
 from resources.agents.service.loop import Event
 from resources.agents.service.media import ShownMedia
-from resources.agents.service.wire import Kind, Question
+from resources.agents.service.wire import Clips, Kind, Question, Questions
 
 _AT_ONCE = 2048
 """Questions and answers that are turned into rows or back at a time: a long list never stands in memory as dicts."""
 
 Shown = ShownCaptions | ShownMedia
 
-KEY = ("triplet_id", "a", "b", "c", "presented", "repeat", "prompt_version", "stimulus_version", "model")
+_KNOWN = ("triplet_id", "a", "b", "c", "presented", "repeat", "stimulus_version", *NUMBERS)
 
-SENT = (*KEY, *NUMBERS)
+_COLUMNS = ("request_key", "attempted", *_KNOWN)
+
+SENT = (*_KNOWN, "model", "prompt_version")
 """What is known of a question when it is sent: its key and the captions that it shows."""
 
 _OF_JUDGMENTS = {"a", "b", "c", *NUMBERS}
 """Columns that an attempt has not."""
 
 
-def requests(questions: pl.DataFrame, model: str, prompt_version: str, shown: Shown) -> Iterator[Question]:
-    """The questions as they are put, one by one.
+class Wording:
+    """How one judge is asked.
 
     Parameters
     ----------
-    questions : polars.DataFrame
-        Schema :data:`resources.agents.protocol.QUESTIONS`.
     model : str
         The judge's name in the study file.
     prompt_version : str
         Version of the wording.
     shown : Shown
-        What they show.
-
-    Yields
-    ------
-    Question
-        In the order of ``questions``.
+        What it is shown.
     """
-    # one text for all: each row would come with copies of its own
-    constant = {"model": model, "prompt_version": prompt_version}
-    for chunk in questions.iter_slices(_AT_ONCE):
-        rows = chunk.with_columns(pl.lit(text).alias(name) for name, text in constant.items())
-        rows = shown.numbered(rows.with_columns(request_keys(rows)))
-        for row in rows.iter_rows(named=True):
-            text, clips = shown.question(row)
-            row |= constant | {"presented": intern(row["presented"])}
-            yield Question(row["request_key"], tuple(row[name] for name in SENT), text, row["attempted"], clips)
+
+    def __init__(self, model: str, prompt_version: str, shown: Shown) -> None:
+        self._shown = shown
+        # one text for all: each question would come with copies of its own
+        self._constant = {"model": model, "prompt_version": prompt_version}
+
+    def questions(self, frames: Iterable[pl.DataFrame]) -> Iterator[Question]:
+        """The questions of ``frames`` (schema :data:`resources.agents.protocol.QUESTIONS`), in their order."""
+        for frame in self._numbered(frames):
+            yield from self._made(frame)
+
+    def groups(self, frames: Iterable[pl.DataFrame], most: int, most_bytes: int) -> Iterator[Questions]:
+        """The same as they are put together into requests.
+
+        Parameters
+        ----------
+        frames : iterable of polars.DataFrame
+            The questions.
+        most, most_bytes : int
+            Questions, and bytes of questions, that a request may hold; it holds one of any size.
+        """
+        if most == 1:
+            yield from ([question] for question in self.questions(frames))
+            return
+        left: list[pl.DataFrame] = []
+        for frame in self._numbered(frames):
+            waiting = pl.concat([*left, frame])
+            ends, start = self._shown.sizes(waiting.select("a", "b", "c").to_numpy()).cumsum(), 0
+            while (stop := _stop(ends, start, most, most_bytes)) < waiting.height:
+                yield Group(self._made, waiting[start:stop])
+                start = stop
+            # the last of them may have room for more
+            left = [waiting[start:]]
+        yield from (Group(self._made, rest) for rest in left)
+
+    def question(self, row: Mapping[str, Any]) -> Question:
+        """A question that was put before, with its key; ``row`` has the columns of ``batch_requests``."""
+        return Question(row["request_key"], tuple(row[name] for name in SENT), row["attempted"], self._show)
+
+    def _numbered(self, frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """Questions with all that is known of them but the constants, some at a time."""
+        for frame in frames:
+            for chunk in frame.iter_slices(_AT_ONCE):
+                keys = request_keys(
+                    chunk.with_columns(pl.lit(text).alias(name) for name, text in self._constant.items())
+                )
+                yield self._shown.numbered(chunk.with_columns(keys)).select("request_key", "attempted", *_KNOWN)
+
+    def _made(self, frame: pl.DataFrame) -> Iterator[Question]:
+        constant = tuple(self._constant.values())
+        for key, attempted, *known in frame.iter_rows():
+            yield Question(key, (*known, *constant), attempted, self._show)
+
+    def _show(self, row: tuple[object, ...]) -> tuple[str, Clips]:
+        return self._shown.question(dict(zip(SENT, row, strict=True)))
+
+
+class Group:
+    """Questions of one request, as columns: they are made whenever they are looked at.
+
+    Tens of thousands are in flight at a time where a request holds hundreds; as objects they take ten times the room.
+    """
+
+    def __init__(self, made: Callable[[pl.DataFrame], Iterator[Question]], rows: pl.DataFrame) -> None:
+        self._made, self._rows = made, rows
+
+    def __len__(self) -> int:
+        return self._rows.height
+
+    def __iter__(self) -> Iterator[Question]:
+        return self._made(self._rows)
+
+
+def _stop(ends: npt.NDArray[np.int64], start: int, most: int, most_bytes: int) -> int:
+    """Where a request ends that begins with question ``start``; ``ends``: bytes up to the end of each question."""
+    before = ends[start - 1] if start else 0
+    fitting = int(np.searchsorted(ends, before + most_bytes, side="right"))
+    return min(start + most, max(start + 1, fitting))
 
 
 def sent(question: Question) -> dict[str, Any]:

@@ -11,13 +11,13 @@ import json
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from affectlake.prompts import Ending, parse_answer
 from resources.agents.service.media import Medium
@@ -63,18 +63,17 @@ class Kind(Enum):
     """The service will take none of our requests."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One question, rendered."""
+Clips = tuple[tuple[str, tuple[Medium, ...]], ...]
+"""Of each clip shown, a line and its media."""
 
-    key: str
-    row: tuple[object, ...]
-    """What is known of it, by ``rows.SENT``: thousands wait, and names would take more room than values."""
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A question as the judge sees it."""
+
     text: str
-    attempted: int
-    """Physical answers to it in earlier runs."""
-    clips: tuple[tuple[str, tuple[Medium, ...]], ...] = ()
-    """What stands before the text: of each clip shown, a line and its media."""
+    clips: Clips = ()
+    """What stands before the text."""
 
     @property
     def bytes(self) -> int:
@@ -90,6 +89,31 @@ class Question:
     def tokens_at_most(self) -> int:
         """Upper bound of its tokens: no tokenizer makes more of a text than it has bytes."""
         return self.bytes + _MEDIA_MARGIN * self.media_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question."""
+
+    key: str
+    row: tuple[object, ...]
+    """What is known of it, by ``rows.SENT``: thousands wait, and names would take more room than values."""
+    attempted: int
+    """Physical answers to it in earlier runs."""
+    show: Callable[[tuple[object, ...]], tuple[str, Clips]]
+    """What makes the prompt's text and clips of ``row``."""
+
+    def prompt(self) -> Prompt:
+        """The question as the judge sees it, made anew: the texts of all that wait would be most of the memory."""
+        return Prompt(*self.show(self.row))
+
+
+class Questions(Protocol):
+    """The questions of one request."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Question]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +133,15 @@ class Reply:
     """None where it says nothing: in a batch."""
     wait_s: float | None = None
     """How long the service asks us to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came back for a request, unread: so it takes a fifth of the room of replies."""
+
+    came: str | Reply
+    """The body of a 200, or what is to be said of each question without one."""
+    latency_s: float
 
 
 class Wire(ABC):
@@ -135,34 +168,39 @@ class Wire(ABC):
         """Close the connections."""
 
     @abstractmethod
-    async def _send(self, questions: Sequence[Question]) -> httpx2.Response:
+    async def _send(self, questions: Questions) -> httpx2.Response:
         """Put the questions of one request; raises ``httpx2.HTTPError``."""
 
     @abstractmethod
     def _read(self, body: dict[str, Any]) -> Reply | None:
         """Read the body of a 200; None where it is not what the service says that it sends."""
 
-    async def ask(self, questions: Sequence[Question]) -> list[Reply]:
-        """Put questions in one request and say what came of each; never raises for what a server does."""
+    async def send(self, questions: Questions) -> Heard:
+        """Put questions in one request; never raises for what a server does."""
         started = time.perf_counter()
+        came: str | Reply
         try:
             # the client's own timeout is one between two bytes: a server that drips would hold us for ever
             async with asyncio.timeout(self._timeout):
-                response = await self._send(questions)
-            replies = self._of_text(response.text, questions)
+                came = (await self._send(questions)).text
         except TimeoutError:
-            replies = [Reply(Kind.SERVICE, "error", f"no answer within {self._timeout:g} s")] * len(questions)
+            came = Reply(Kind.SERVICE, "error", f"no answer within {self._timeout:g} s")
         except self._failure as error:
-            replies = [self._of_error(error)] * len(questions)
-        latency = time.perf_counter() - started
-        return [replace(reply, raw=self.kept(reply.raw), latency_s=latency) for reply in replies]
+            came = self._of_error(error)
+        return Heard(came, time.perf_counter() - started)
 
-    def _of_text(self, text: str, questions: Sequence[Question]) -> list[Reply]:
+    def read(self, heard: Heard, questions: Questions) -> list[Reply]:
+        """What came of each question of a request."""
+        came = heard.came
+        replies = [came] * len(questions) if isinstance(came, Reply) else self._of_text(came, questions)
+        return [replace(reply, raw=self.kept(reply.raw), latency_s=heard.latency_s) for reply in replies]
+
+    def _of_text(self, text: str, questions: Questions) -> list[Reply]:
         body = json_object(text)
         replies = None if body is None else self._read_all(body, text, questions)
         return [Reply(Kind.SERVICE, "invalid", text)] * len(questions) if replies is None else replies
 
-    def _read_all(self, body: dict[str, Any], text: str, questions: Sequence[Question]) -> list[Reply] | None:
+    def _read_all(self, body: dict[str, Any], text: str, questions: Questions) -> list[Reply] | None:
         """A reply to each question; None where the body is not what the service says that it sends."""
         reply = self._read(body)
         return None if reply is None else [replace(reply, raw=text)]
@@ -241,10 +279,11 @@ class Clients:
             self._urls[path] = self._url(self.base + path)
         headers = self.headers.copy()
         headers["X-Client-Request-Id"] = request_key
-        content = json.dumps(body).encode()
-        # hundreds wait for their answers, each with its pictures or its 400 questions: once is enough
+        parts = [json.dumps(body).encode()]
+        headers["Content-Length"] = str(len(parts[0]))
+        # hundreds wait for their answers, each with its pictures or its 400 questions: what is sent is let go
         del body
-        request = self._request("POST", self._urls[path], headers=headers, content=content)
+        request = self._request("POST", self._urls[path], headers=headers, content=_let_go(parts))
         response = await next(self._turns).send(request)
         return response.raise_for_status()
 
@@ -252,6 +291,11 @@ class Clients:
         """Close the connections."""
         for client in self._clients:
             await client.aclose()
+
+
+async def _let_go(parts: list[bytes]) -> AsyncIterator[bytes]:
+    while parts:
+        yield parts.pop(0)
 
 
 def kind_of(status: int, text: str) -> Kind:

@@ -1,0 +1,163 @@
+"""Which questions share a request, and how little room they take while they wait."""
+
+from __future__ import annotations
+
+import re
+import socketserver
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable
+from itertools import pairwise, permutations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affectlake.prompts import decision_text, user_text
+from affectlake.tables import FRAMES, RATINGS, VIDEOS
+from resources.agents.protocol import Stimuli
+from resources.agents.service.captions import Render, ShownCaptions
+from resources.agents.service.decisions import DecisionsWire
+from resources.study import Study
+from tests.services.conftest import Bench, collect
+
+Start = Callable[..., Bench]
+
+
+def reader(texts: list[list[str]], use: str, render: Render) -> ShownCaptions:
+    """One who reads these captions of these clips."""
+    study = Study.model_validate(
+        {"name": "read", "stimuli": {"manifest": "videos.csv"}, "captions": {"file": "captions.csv", "use": use}}
+    )
+    ids = [f"v{i}" for i in range(len(texts))]
+    known = pl.DataFrame({"video_id": ids, "item": range(len(ids)), "status": "no_media"})
+    rows = [(ids[i], c, text) for i, of_clip in enumerate(texts) for c, text in enumerate(of_clip)]
+    captions = pl.DataFrame(rows, schema={"video_id": pl.String, "caption": pl.Int32, "text": pl.String}, orient="row")
+    videos = pl.concat([VIDEOS.empty(), known.cast({"item": pl.Int32})], how="diagonal")
+    return ShownCaptions(
+        "judge", Stimuli(videos, captions.lazy(), RATINGS.empty().lazy(), FRAMES.empty().lazy()), study, render
+    )
+
+
+@given(
+    texts=st.lists(st.lists(st.text(), min_size=1, max_size=3), min_size=3, max_size=3),
+    use=st.sampled_from(["first", "random", "all"]),
+    render=st.sampled_from([decision_text, user_text]),
+)
+def test_the_bytes_of_a_question_are_known_without_its_text(texts: list[list[str]], use: str, render: Render) -> None:
+    shown = reader(texts, use, render)
+    (size,) = shown.sizes(np.array([[0, 1, 2]], dtype=np.int32))
+    for presented in map("".join, permutations("abc")):
+        text, _ = shown.question({"a": 0, "b": 1, "c": 2, "presented": presented})
+        assert len(text.encode()) == size
+
+
+@given(cuts=st.lists(st.integers(0, 500), max_size=8), most=st.integers(2, 60), most_bytes=st.integers(1, 20_000))
+def test_requests_are_the_same_however_the_questions_come(
+    planned: tuple[Bench, pl.DataFrame], cuts: list[int], most: int, most_bytes: int
+) -> None:
+    here, questions = planned
+    wording = here.agent("decisions").wording
+    ends = [0, *sorted(cuts), questions.height]
+    frames = [questions[start:stop] for start, stop in pairwise(ends)]
+    groups = [list(group) for group in wording.groups(frames, most, most_bytes)]
+    whole = [list(group) for group in wording.groups([questions], most, most_bytes)]
+    assert [[q.key for q in group] for group in groups] == [[q.key for q in group] for group in whole]
+    assert [q for group in groups for q in group] == list(wording.questions([questions]))
+    sizes = [[len(q.prompt().text.encode()) for q in group] for group in groups]
+    assert all(len(group) == 1 or (len(group) <= most and sum(group) <= most_bytes) for group in sizes)
+    for group, following in pairwise(sizes):
+        assert len(group) == most or sum(group) + following[0] > most_bytes, "it had room for one more"
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, pl.DataFrame]:
+    from tests.services.server import Service
+
+    here = Bench(Service(url="http://127.0.0.1:9/v1"), tmp_path_factory.mktemp("planned"))
+    return here, here.questions(here.agent("decisions"), 500)
+
+
+class Silent(socketserver.ThreadingTCPServer):
+    """Takes requests, keeps nothing of them, and hangs up on all of them once it is told to."""
+
+    daemon_threads, request_queue_size = True, 64
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Listening)
+        self.taken, self.hang_up, self.headers = 0, threading.Event(), b""
+
+
+class Listening(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        assert isinstance(self.server, Silent)
+        headers = b"".join(iter(self.rfile.readline, b"\r\n"))
+        left, buffer = int(re.search(rb"(?i)content-length: (\d+)", headers)[1]), bytearray(4096)
+        while left:
+            left -= self.rfile.readinto1(memoryview(buffer)[:left])
+        self.server.taken, self.server.headers = self.server.taken + 1, headers
+        self.server.hang_up.wait()
+
+
+def test_what_waits_for_its_answers_takes_little_room(bench: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resources.agents.service.limiter.START", 32)
+    here = bench()
+    agent = here.agent("decisions")
+    few = here.questions(agent, 6400)
+    questions = pl.concat([few, few.with_columns(repeat=pl.lit(1, pl.Int32))])
+    assert collect(agent, few.head(400))[1] is None, "what is imported once"
+    with Silent() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+        agent.profile = agent.profile.model_copy(update={"base_url": url})
+        asking = threading.Thread(target=lambda: collect(agent, questions))
+        tracemalloc.start()
+        try:
+            asking.start()
+            while server.taken < 32:
+                assert asking.is_alive()
+                time.sleep(0.05)
+            time.sleep(0.5)
+            now, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            server.hang_up.set()
+            asking.join()
+            server.shutdown()
+    assert b"chunked" not in server.headers, "not every server takes a body whose length is not told"
+    assert now / questions.height < 300, "bytes a question"
+
+
+def test_a_lake_that_stalls_has_no_more_than_a_chunk_and_a_request_waiting(
+    bench: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.agents.service.agent.CHUNK_ROWS", 50)
+    monkeypatch.setattr(DecisionsWire, "at_once", (20, 10**6))
+    here = bench()
+    agent = here.agent("decisions")
+    chunks = agent.judge([here.questions(agent, 6000)], lambda n: None)
+    heights = [next(chunks).judgments.height]
+    for _ in range(4):
+        time.sleep(0.5)  # a lake that stalls, while 32 requests of 20 questions may be in flight
+        heights.append(next(chunks).judgments.height)
+    assert max(heights) < 50 + 20
+    assert here.service.most_in_flight < 32, "more in flight would have waited for the lake all the same"
+    assert sum(heights) + sum(chunk.judgments.height for chunk in chunks) == 6000
+
+
+def test_who_stops_keeping_answers_is_not_held_up_by_those_that_wait(
+    bench: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.agents.service.agent.CHUNK_ROWS", 50)
+    here = bench()
+    agent = here.agent("chat")
+    chunks = agent.judge([here.questions(agent, 3000)], lambda n: None)
+    next(chunks)
+    time.sleep(1.0)
+    started = time.monotonic()
+    chunks.close()
+    assert time.monotonic() - started < 5
+    assert here.service.requests < 300
