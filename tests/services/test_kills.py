@@ -76,8 +76,9 @@ _OPENAI, _ANTHROPIC = (
     ("resources.agents.service.anthropic_batch:AnthropicBatches"),
 )
 REAL_TIME = {
-    "before a request": (f"{_WIRE}.ask", "before", "-"),
-    "after a request": (f"{_WIRE}.ask", "after", "-"),
+    "before a request": (f"{_WIRE}.send", "before", "-"),
+    "after a request": (f"{_WIRE}.send", "after", "-"),
+    "after a reply is read": (f"{_WIRE}.read", "after", "-"),
     "after answers, before they are appended": (f"{_LAKE}.append", "before", "judgments"),
     "in the append": (f"{_LAKE}.append", "during", "judgments"),
     "after judgments, before attempts": (f"{_LAKE}.append", "after", "judgments"),
@@ -156,7 +157,7 @@ def test_a_kill_at_a_named_point_costs_nothing_twice(
         here = desk(tmp_path, service, train=60)
         service.latency_s = 0.02
         where, when, only = REAL_TIME[name]
-        number = number * 25 if ".ask" in where else number
+        number = number * 25 if where.startswith(_WIRE) else number
         hit = killed(here, (where, when, only), number)
     else:
         here = batched(tmp_path, service, mode, train=60)

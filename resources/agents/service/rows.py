@@ -27,6 +27,7 @@ Shown = ShownCaptions | ShownMedia
 _KNOWN = ("triplet_id", "a", "b", "c", "presented", "repeat", "stimulus_version", *NUMBERS)
 
 _COLUMNS = ("request_key", "attempted", *_KNOWN)
+"""In the order in which a question is made of them."""
 
 SENT = (*_KNOWN, "model", "prompt_version")
 """What is known of a question when it is sent: its key and the captions that it shows."""
@@ -90,10 +91,8 @@ class Wording:
         """Questions with all that is known of them but the constants, some at a time."""
         for frame in frames:
             for chunk in frame.iter_slices(_AT_ONCE):
-                keys = request_keys(
-                    chunk.with_columns(pl.lit(text).alias(name) for name, text in self._constant.items())
-                )
-                yield self._shown.numbered(chunk.with_columns(keys)).select("request_key", "attempted", *_KNOWN)
+                whole = chunk.with_columns(pl.lit(text).alias(name) for name, text in self._constant.items())
+                yield self._shown.numbered(chunk.with_columns(request_keys(whole))).select(_COLUMNS)
 
     def _made(self, frame: pl.DataFrame) -> Iterator[Question]:
         constant = tuple(self._constant.values())
