@@ -1,16 +1,14 @@
 """Goal: the memory of a run that asks a service is flat, under 400 MB, from 10,000 to 1,000,000 questions.
 
-Met with 8 requests of 400 decisions in flight; missed with 64 and more of them (figures: docs/troubleshooting.md).
-
 What runs is ``affectlake run --select judgments`` on a study of 300 clips whose captions were read and whose triplets
 were drawn by a run before, in a process of its own for each number of questions, as Dagster starts one for each step:
 planning what is missing, asking, committing, and the hash of the whole table. The judge is a loopback server, in a
-process of its own, that answers at once. By default 400 questions share a request (decisions), since a million chat
-completions take a quarter of an hour of CPU; with ``chat`` each question is a request. What is in flight stands in
-memory: 400 decisions a request, a kilobyte each. Memory is the peak of the asking process, and the peak of what is its
-own: pages of libraries' files, which processes share and the system can drop, are not.
+process of its own, that answers at once or after a latency: only with one are as many in flight as may be. By default
+400 questions share a request (decisions), since a million chat completions take a quarter of an hour of CPU; with
+``chat`` each question is a request. Memory is the peak of the asking process, and the peak of what is its own: pages of
+libraries' files, which processes share and the system can drop, are not.
 
-    python benchmarks/judging_memory.py [--api decisions|chat] [--in-flight 8] [QUESTIONS ...]
+    python benchmarks/judging_memory.py [--api decisions|chat] [--in-flight 64] [--latency-s 0] [QUESTIONS ...]
 """
 
 from __future__ import annotations
@@ -40,10 +38,10 @@ models: [{{name: judge, agent: openai, profile: here, model: gpt-6-luna, api: {a
 N_CLIPS = 300
 
 
-def serve(pipe: multiprocessing.connection.Connection) -> None:
+def serve(pipe: multiprocessing.connection.Connection, latency_s: float) -> None:
     from tests.services.server import Service, serving
 
-    with serving(Service(remember=False)) as service:
+    with serving(Service(remember=False, latency_s=latency_s)) as service:
         pipe.send(service.url)
         pipe.recv()
 
@@ -79,13 +77,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("questions", type=int, nargs="*", default=[10_000, 1_000_000])
     parser.add_argument("--api", choices=("decisions", "chat"), default="decisions")
-    parser.add_argument("--in-flight", type=int, default=8, help="requests in flight (a profile's default is 64)")
+    parser.add_argument("--in-flight", type=int, default=64, help="requests in flight at most (as profiles have it)")
+    parser.add_argument("--latency-s", type=float, default=0.0, help="how long the service takes for a request")
     wanted = parser.parse_args()
     here, there = multiprocessing.get_context("spawn").Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(there, wanted.latency_s), daemon=True)
     server.start()
     url = here.recv()
-    how = f"{wanted.api}, {wanted.in_flight} in flight"
+    how = f"{wanted.api}, {wanted.in_flight} in flight, {wanted.latency_s:g} s latency"
     print(f"{'questions':>12} {'peak MB':>8} {'of its own':>10} {'CPU s':>8} {'wall s':>8}   {how}")
     for n in wanted.questions:
         with tempfile.TemporaryDirectory() as folder:

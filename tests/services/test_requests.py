@@ -7,7 +7,8 @@ import socketserver
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from itertools import pairwise, permutations
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from affectlake.errors import AgentError
 from affectlake.prompts import decision_text, user_text
 from affectlake.tables import FRAMES, RATINGS, VIDEOS
 from resources.agents.protocol import Stimuli
@@ -128,7 +130,7 @@ def test_what_waits_for_its_answers_takes_little_room(bench: Start, monkeypatch:
             asking.join()
             server.shutdown()
     assert b"chunked" not in server.headers, "not every server takes a body whose length is not told"
-    assert now / questions.height < 300, "bytes a question"
+    assert now / questions.height < 300, "bytes a question in Python's memory; polars' columns take 71 more"
 
 
 def test_a_lake_that_stalls_has_no_more_than_a_chunk_and_a_request_waiting(
@@ -144,6 +146,11 @@ def test_a_lake_that_stalls_has_no_more_than_a_chunk_and_a_request_waiting(
         time.sleep(0.5)  # a lake that stalls, while 32 requests of 20 questions may be in flight
         heights.append(next(chunks).judgments.height)
     assert max(heights) < 50 + 20
+    stalled = datetime.now(UTC)
+    time.sleep(0.5)
+    times = pl.concat([next(chunks).judgments["judged_at"] for _ in range(2)])
+    heights.append(len(times))
+    assert times.min() < stalled, "the time of an answer is when it came, not when there was room for it"
     assert here.service.most_in_flight < 32, "more in flight would have waited for the lake all the same"
     assert sum(heights) + sum(chunk.judgments.height for chunk in chunks) == 6000
 
@@ -161,3 +168,41 @@ def test_who_stops_keeping_answers_is_not_held_up_by_those_that_wait(
     chunks.close()
     assert time.monotonic() - started < 5
     assert here.service.requests < 300
+
+
+def test_what_goes_wrong_with_one_question_loses_no_answer_to_another(bench: Start) -> None:
+    here = bench(use="all", latency_s=0.2)
+    agent = here.agent("chat")
+    questions = here.questions(agent, 300)
+    unknown = pl.Series([10**6 if i == 100 else c for i, c in enumerate(questions["c"])], dtype=pl.Int32)
+    found, problem = collect(agent, questions.with_columns(c=unknown))
+    assert isinstance(problem, IndexError), "it is no answer's fault, and is told as it is"
+    assert 0 < found.judgments.height == here.service.requests < 300
+
+
+def test_questions_that_cannot_be_planned_lose_no_answer_to_those_before(bench: Start) -> None:
+    here = bench(latency_s=0.2)
+    agent = here.agent("chat")
+
+    def planned() -> Iterator[pl.DataFrame]:
+        yield here.questions(agent, 100)
+        raise OSError("the lake is gone")
+
+    kept: list[int] = []
+    with pytest.raises(OSError, match="the lake is gone"):
+        kept.extend(chunk.judgments.height for chunk in agent.judge(planned(), lambda n: None))
+    assert 0 < sum(kept) == here.service.requests
+
+
+def test_a_refusal_by_the_service_is_heard_while_the_lake_stalls(bench: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resources.agents.service.agent.CHUNK_ROWS", 50)
+    here = bench()
+    agent = here.agent("chat")
+    chunks = agent.judge([here.questions(agent, 3000)], lambda n: None)
+    next(chunks)
+    time.sleep(1.0)
+    asked = here.service.requests
+    here.service.faults = {"401": 1.0}
+    with pytest.raises(AgentError, match="takes no requests"):
+        list(chunks)
+    assert here.service.requests <= asked + 32

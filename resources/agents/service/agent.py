@@ -35,13 +35,13 @@ from resources.agents.service.captions import Render, ShownCaptions
 from resources.agents.service.loop import Event, Patience, Run, Stopped
 from resources.agents.service.media import ShownClips, ShownFrames
 from resources.agents.service.prices import Price, Rate, read_prices
-from resources.agents.service.wire import Questions, Wire
+from resources.agents.service.wire import Wire
 from resources.study import AnthropicModel, OpenAIModel, Study
 
 CHUNK_S = 10.0
 CHUNK_ROWS = 5000
 """Answers are handed over when so much time has passed or so many have come: what a kill can lose. While so many wait
-to be kept no reply is read and nothing new is asked: a lake that stalls must not fill the memory."""
+to be kept nothing is asked and no reply is read: a lake that stalls must not fill the memory."""
 
 _HALT = Stopped("stopped", "Run again; what is done is kept.")
 
@@ -236,7 +236,7 @@ class _Work:
             self._due.clear()
             due, ended = time.monotonic() + CHUNK_S, self._ended
             if chunk := [self._events.popleft() for _ in range(len(self._events))]:
-                self._loop.call_soon_threadsafe(self._update_room)
+                self._loop.call_soon_threadsafe(self._look_for_room)
                 yield chunk
 
     def stop(self) -> None:
@@ -248,7 +248,7 @@ class _Work:
         """Wait for the end, keeping nothing more; raises what went wrong in the thread."""
         self._given_up = True
         self.stop()
-        self._loop.call_soon_threadsafe(self._update_room)
+        self._loop.call_soon_threadsafe(self._look_for_room)
         self._thread.join()
         self._loop.close()
         if self._problem is not None:
@@ -268,27 +268,19 @@ class _Work:
             self._ended = True
             self._due.set()
 
-    def _planned(self, run: Run, at_once: tuple[int, int]) -> Iterator[Questions]:
-        """The requests; what goes wrong with the next one must not lose what is in flight."""
-        try:
-            yield from self._agent.wording.groups(self._questions, *at_once)
-        except Exception as problem:
-            self._problem = problem
-            run.stop(_HALT)
-
     def _emit(self, event: Event) -> None:
         self._events.append(event)
         if len(self._events) >= CHUNK_ROWS:
             self._due.set()
-            self._update_room()
+            self._look_for_room()
 
-    def _update_room(self) -> None:
+    def _look_for_room(self) -> None:
         if self._run is None:
             return
         if self._given_up or len(self._events) < CHUNK_ROWS:
-            self._run.room.set()
+            self._run.go_on()
         else:
-            self._run.room.clear()
+            self._run.hold()
 
     async def _ask(self) -> None:
         wire = self._connect()
@@ -296,7 +288,7 @@ class _Work:
             self._run = self._new_run(wire, self._emit)
             if self._halted:
                 self._run.stop(_HALT)
-            await self._run.ask_all(self._planned(self._run, wire.at_once))
+            await self._run.ask_all(self._agent.wording.groups(self._questions, *wire.at_once))
             self.stopped = self._run.stopped
         finally:
             await wire.close()

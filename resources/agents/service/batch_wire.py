@@ -17,7 +17,18 @@ from typing import Any
 
 from affectlake.errors import AgentError
 from resources.agents.service.loop import Patience
-from resources.agents.service.wire import CONNECT_S, Clients, Kind, Prompt, Reply, Wire, at, json_object, kind_of
+from resources.agents.service.wire import (
+    CONNECT_S,
+    Clients,
+    Kind,
+    Prompt,
+    Reply,
+    Wire,
+    at,
+    json_object,
+    kind_of,
+    list_at,
+)
 from resources.agents.service.wire import retry_after as waited_for
 
 TRIES = 6
@@ -136,7 +147,7 @@ class BatchWire(ABC):
         after = ""
         while True:
             page = self._call("GET", f"{self.path}?limit=100{after}")
-            found = [b for b in map(self.read, at(page, "data") or []) if b is not None]
+            found = [b for b in map(self.read, list_at(page, "data")) if b is not None]
             yield from (batch for batch in found if batch.created_at >= since)
             if at(page, "has_more") is not True or not found or found[-1].created_at < since:
                 return

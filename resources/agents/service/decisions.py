@@ -33,6 +33,7 @@ class DecisionsWire(OpenAIWire):
     at_once = (QUESTIONS, BYTES)
 
     async def _send(self, questions: Questions) -> httpx2.Response:
+        # no name for the body: it would be held until the answer comes
         return await self.clients.post("/decisions", self._body(questions), next(iter(questions)).key)
 
     def _body(self, questions: Questions) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from resources.agents.service.anthropic import AnthropicWire
 from resources.agents.service.loop import Event, Patience, Run
 from resources.agents.service.openai import OpenAIWire
 from resources.agents.service.prices import read_prices
-from resources.agents.service.wire import Clips, Kind, Prompt, Question, Reply, Wire, at, text_at
+from resources.agents.service.wire import Clips, Kind, Prompt, Question, Reply, Wire, at, list_at, text_at
 from resources.study import AnthropicModel, OpenAIModel, Study
 
 LEAST_TOKENS = 64
@@ -102,7 +102,8 @@ class OpenAILabels(OpenAIWire):
     def _read(self, body: dict[str, Any]) -> Reply | None:
         if self.settings.api == "chat":
             return _labelled(super()._read(body), text_at(body, "choices", 0, "message", "content"))
-        parts = [p for item in at(body, "output") or [] if at(item, "type") == "message" for p in at(item, "content")]
+        messages = [item for item in list_at(body, "output") if at(item, "type") == "message"]
+        parts = [part for message in messages for part in list_at(message, "content")]
         return _labelled(super()._read(body), "".join(text_at(p, "text") or "" for p in parts))
 
 
@@ -116,8 +117,8 @@ class AnthropicLabels(AnthropicWire):
         return body
 
     def _read(self, body: dict[str, Any]) -> Reply | None:
-        blocks = at(body, "content") or []
-        text = "".join(text_at(block, "text") or "" for block in blocks if at(block, "type") == "text")
+        blocks = [block for block in list_at(body, "content") if at(block, "type") == "text"]
+        text = "".join(text_at(block, "text") or "" for block in blocks)
         return _labelled(super()._read(body), text)
 
 

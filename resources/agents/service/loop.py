@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import anyio
+
 from affectlake.errors import AgentError
 from resources.agents.service.limiter import Limiter
 from resources.agents.service.prices import Rate
@@ -86,8 +88,6 @@ class _State:
     reserved: float = 0.0
     open: int = 0
     """Requests begun and not settled."""
-    unread: int = 0
-    """Replies that wait for room."""
     accepted: int = 0
     heard: float = field(default_factory=time.monotonic)
     """When the service last gave an answer."""
@@ -135,11 +135,10 @@ class Run:
         # beyond what is in flight, room for requests that wait after a failure, so that few of them keep nobody waiting
         self._places = asyncio.Semaphore(limits[0] + min(limits[0], math.ceil(AHEAD / wire.at_once[0])))
         self._paid = asyncio.Event()
-        self.room = asyncio.Event()
-        """Set while there is room for more events; whoever gets them clears it. Until then replies stay unread and
-        requests in flight, so that nothing new is asked."""
-        self.room.set()
-        self._reading = asyncio.Lock()
+        # one that is handed from holder to holder: as long as any waits, it is locked
+        self._room, self._reading = asyncio.Event(), anyio.Lock(fast_acquire=True)
+        self._room.set()
+        self._problem: Exception | None = None
         self.stopped: Stopped | None = None
 
     def stop(self, why: Stopped) -> None:
@@ -148,6 +147,14 @@ class Run:
         self._stop.set()
         self._paid.set()
 
+    def hold(self) -> None:
+        """Send nothing, and leave unread what comes, until :meth:`go_on`: there is no room for more events."""
+        self._room.clear()
+
+    def go_on(self) -> None:
+        """There is room again."""
+        self._room.set()
+
     async def ask_all(self, requests: Iterable[Questions]) -> None:
         """Ask until all are settled or the run is stopped.
 
@@ -155,61 +162,79 @@ class Run:
         ----------
         requests : iterable
             The questions of each request, as many as the wire takes at once.
+
+        Raises
+        ------
+        Exception
+            What ``requests`` or a request raised, after all that was in flight has come and was told.
         """
         async with asyncio.TaskGroup() as tasks:
-            for questions in requests:
-                await self._places.acquire()
-                if self._stop.is_set() or not await self._afford(questions):
-                    break
-                tasks.create_task(self._settle_request(questions))
+            try:
+                for questions in requests:
+                    await self._places.acquire()
+                    if self._stop.is_set() or (reserved := await self._afford(questions)) is None:
+                        break
+                    tasks.create_task(self._settle_request(questions, reserved))
+            except Exception as problem:
+                self._fail(problem)
             self._state.all_put = True
         self._settle_doubts()
+        if self._problem is not None:
+            raise self._problem
 
-    async def _settle_request(self, questions: Questions) -> None:
+    def _fail(self, problem: Exception) -> None:
+        """Keep what went wrong for the end: it must not lose what is in flight, which is paid for."""
+        self._problem = self._problem or problem
+        self.stop(Stopped(str(problem)))
+
+    async def _settle_request(self, questions: Questions, reserved: float) -> None:
         try:
-            await self._settle(questions, [])
+            await self._settle(questions, reserved)
+        except Exception as problem:
+            self._fail(problem)
         finally:
             self._places.release()
 
-    async def _settle(self, questions: Questions, asked: list[_Asked]) -> None:
+    async def _settle(self, questions: Questions, reserved: float | None, asked: list[_Asked] | None = None) -> None:
         """Put the questions of one request, for which money is reserved, and those left open again, until none is.
 
         What is known of them, ``asked``, begins with their first replies: most wait for these in their thousands.
         """
-        reserved = True
         try:
             while not self._stop.is_set():
                 started = time.monotonic()
-                replies = await self._put(questions)
-                if replies is None:
+                came = await self._put(questions)
+                if came is None:
                     return
+                replies, at = came
                 asked = asked or [_Asked(question, question.attempted) for question in questions]
-                again, pause = self._take(asked, replies, started)
+                again, pause = self._take(asked, replies, started, at)
                 if not again:
                     return
                 await self._limiter.sleep(pause)
                 # what was asked is paid for; asking again has to be afforded anew
-                self._turned_out(questions)
-                reserved = False
+                self._turned_out(reserved)
+                reserved = None
                 if len(again) > 1 and all(reply.kind is Kind.REJECTED for reply in replies):
                     return await self._settle_apart(again)
                 asked, questions = again, [one.question for one in again]
                 reserved = await self._afford(questions)
         finally:
-            if reserved:
-                self._turned_out(questions)
+            self._turned_out(reserved)
 
     async def _settle_apart(self, asked: list[_Asked]) -> None:
         """Find which questions of a request the service would not take."""
         middle = len(asked) // 2
         for half in (asked[:middle], asked[middle:]):
             questions = [one.question for one in half]
-            if self._stop.is_set() or not await self._afford(questions):
+            if self._stop.is_set() or (reserved := await self._afford(questions)) is None:
                 return
-            await self._settle(questions, half)
+            await self._settle(questions, reserved, half)
 
-    async def _put(self, questions: Questions) -> list[Reply] | None:
+    async def _put(self, questions: Questions) -> tuple[list[Reply], datetime] | None:
+        """A reply to each question, and when they came; None where the run was stopped before."""
         async with self._limiter:
+            await self._room.wait()
             if self._stop.is_set():
                 return None
             started = asyncio.get_running_loop().time()
@@ -219,23 +244,22 @@ class Run:
                 # what a question shows is not there any more; what is in flight is still finished
                 self.stop(Stopped(f"{error.where}: {error.what}" if error.where else error.what, error.remedy))
                 return None
-            waits = self._state.unread > 0 or not self.room.is_set()
-            self._state.unread += 1
-            # one by one: the reply of this request may fill the room
-            async with self._reading:
-                await self.room.wait()
-                self._state.unread -= 1
-                replies = self._wire.read(heard, questions)
-            reply = replies[0]
-            if reply.kind is Kind.LIMITED:
-                wait = self._patience.pause_s if reply.wait_s is None else reply.wait_s
+            if isinstance(heard.came, Reply) and heard.came.kind is Kind.LIMITED:
+                wait = self._patience.pause_s if heard.came.wait_s is None else heard.came.wait_s
                 self._limiter.limited(started, min(wait, self._patience.longest_wait_s))
-            elif not waits and any(reply.kind not in (Kind.SERVICE, Kind.FATAL) for reply in replies):
-                # replies that wait would only wait longer if there were more of them
+            # where replies wait, more in flight would only wait longer
+            waits = self._reading.locked() or not self._room.is_set()
+            # one by one: the replies of one request may fill the room
+            async with self._reading:
+                await self._room.wait()
+                replies = self._wire.read(heard, questions)
+            if not waits and any(reply.kind not in _NO_ANSWER for reply in replies):
                 self._limiter.answered()
-            return replies
+            return replies, heard.at
 
-    def _take(self, asked: list[_Asked], replies: list[Reply], started: float) -> tuple[list[_Asked], float]:
+    def _take(
+        self, asked: list[_Asked], replies: list[Reply], started: float, at: datetime
+    ) -> tuple[list[_Asked], float]:
         """Tell what came back; those to be asked again, and after how many seconds."""
         again, longest = [], 0.0
         for one, reply in zip(asked, replies, strict=True):
@@ -245,7 +269,7 @@ class Run:
                 one.blamed += self._works_since(one.failed_at)
             pause = self._pause(one, reply, alone=len(asked) == 1)
             self._heard(reply, started)
-            self._tell(one.question, reply, one.attempt, settled=pause is None)
+            self._tell(one.question, reply, one.attempt, at, settled=pause is None)
             one.attempt += 1
             if pause is not None:
                 again.append(one)
@@ -295,10 +319,10 @@ class Run:
             silence = time.monotonic() - self._state.heard
             self.stop(Stopped(f"no answer for {silence:.0f} s: {_short(reply.raw)}", "Run again when it is well."))
 
-    def _tell(self, question: Question, reply: Reply, attempt: int, *, settled: bool) -> None:
+    def _tell(self, question: Question, reply: Reply, attempt: int, at: datetime, *, settled: bool) -> None:
         cost = self._cost(reply)
         self._state.spent += cost or 0.0
-        event = Event(question, reply, attempt, settled, datetime.now(UTC), cost)
+        event = Event(question, reply, attempt, settled, at, cost)
         if reply.kind is Kind.ACCEPTED:
             self._state.accepted += 1
             self._release_doubts(settled=True)
@@ -326,25 +350,33 @@ class Run:
             self._emit(event if settled else _unsettled(event))
         self._state.doubtful.clear()
 
-    async def _afford(self, questions: Questions) -> bool:
-        """Reserve what a request costs at worst; waits for dearer reservations to turn out cheaper."""
+    async def _afford(self, questions: Questions) -> float | None:
+        """Reserve what a request costs at worst; waits for dearer reservations to turn out cheaper.
+
+        Returns
+        -------
+        float or None
+            What is reserved, in US dollars; None where the run is stopped.
+        """
         worst = self._worst(questions)
         while self._most_usd is not None and self._state.spent + self._state.reserved + worst > self._most_usd:
             if self._state.open == 0:
                 self._stop_for_money()
-                return False
+                return None
             self._paid.clear()
             await self._paid.wait()
             if self._stop.is_set():
-                return False
+                return None
         self._state.reserved += worst
         self._state.open += 1
-        return True
+        return worst
 
-    def _turned_out(self, questions: Questions) -> None:
-        self._state.reserved -= self._worst(questions)
-        self._state.open -= 1
-        self._paid.set()
+    def _turned_out(self, reserved: float | None) -> None:
+        """Give back what was reserved, if anything was."""
+        if reserved is not None:
+            self._state.reserved -= reserved
+            self._state.open -= 1
+            self._paid.set()
 
     def _stop_for_money(self) -> None:
         what = f"the next question could exceed max_usd: {self._most_usd:g}; ${self._state.spent:.4f} is spent"
@@ -360,6 +392,8 @@ class Run:
             return None
         return self._price.usd(reply.tokens_in, reply.tokens_out)
 
+
+_NO_ANSWER = (Kind.SERVICE, Kind.FATAL, Kind.LIMITED)
 
 _FATAL_REMEDY = "Check the profile's base_url, the key and the model's name; nothing was written off."
 _BARREN = (

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from affectlake.prompts import LABELS, MEDIA_SYSTEM, SCHEMA, SYSTEM, Ending
 from resources.agents.service.media import Medium
-from resources.agents.service.wire import Clients, Prompt, Questions, Reply, Wire, at, count_at, judged, text_at
+from resources.agents.service.wire import (
+    Clients,
+    Prompt,
+    Questions,
+    Reply,
+    Wire,
+    at,
+    count_at,
+    judged,
+    list_at,
+    text_at,
+)
 from resources.study import OpenAIModel, Profile
 
 if TYPE_CHECKING:
@@ -181,7 +192,7 @@ def _read_response(body: dict[str, Any]) -> Reply | None:
     status, output = text_at(body, "status"), at(body, "output")
     if status not in ("completed", "incomplete") or not isinstance(output, list):
         return None
-    parts = [p for item in output if at(item, "type") == "message" for p in at(item, "content") or []]
+    parts = [p for item in output if at(item, "type") == "message" for p in list_at(item, "content")]
     spoken = [p for p in parts if at(p, "type") == "output_text"]
     ending: Ending = "complete"
     if status == "incomplete":

@@ -26,11 +26,13 @@ Shown = ShownCaptions | ShownMedia
 
 _KNOWN = ("triplet_id", "a", "b", "c", "presented", "repeat", "stimulus_version", *NUMBERS)
 
-_COLUMNS = ("request_key", "attempted", *_KNOWN)
-"""In the order in which a question is made of them."""
+_CONSTANT = ("model", "prompt_version")
 
-SENT = (*_KNOWN, "model", "prompt_version")
-"""What is known of a question when it is sent: its key and the captions that it shows."""
+_COLUMNS = ("request_key", "attempted", *_KNOWN)
+"""Of the frames that questions are made of: what differs between them."""
+
+SENT = (*_KNOWN, *_CONSTANT)
+"""What is known of a question when it is sent, as columns of ``judgments``."""
 
 _OF_JUDGMENTS = {"a", "b", "c", *NUMBERS}
 """Columns that an attempt has not."""
@@ -52,12 +54,12 @@ class Wording:
     def __init__(self, model: str, prompt_version: str, shown: Shown) -> None:
         self._shown = shown
         # one text for all: each question would come with copies of its own
-        self._constant = {"model": model, "prompt_version": prompt_version}
+        self._constant = (model, prompt_version)
 
     def questions(self, frames: Iterable[pl.DataFrame]) -> Iterator[Question]:
         """The questions of ``frames`` (schema :data:`resources.agents.protocol.QUESTIONS`), in their order."""
         for frame in self._numbered(frames):
-            yield from self._made(frame)
+            yield from self._make(frame)
 
     def groups(self, frames: Iterable[pl.DataFrame], most: int, most_bytes: int) -> Iterator[Questions]:
         """The same as they are put together into requests.
@@ -76,12 +78,12 @@ class Wording:
         for frame in self._numbered(frames):
             waiting = pl.concat([*left, frame])
             ends, start = self._shown.sizes(waiting.select("a", "b", "c").to_numpy()).cumsum(), 0
-            while (stop := _stop(ends, start, most, most_bytes)) < waiting.height:
-                yield Group(self._made, waiting[start:stop])
-                start = stop
+            while (end := _end(ends, start, most, most_bytes)) < waiting.height:
+                yield Group(self._make, waiting[start:end])
+                start = end
             # the last of them may have room for more
             left = [waiting[start:]]
-        yield from (Group(self._made, rest) for rest in left)
+        yield from (Group(self._make, rest) for rest in left)
 
     def question(self, row: Mapping[str, Any]) -> Question:
         """A question that was put before, with its key; ``row`` has the columns of ``batch_requests``."""
@@ -91,13 +93,14 @@ class Wording:
         """Questions with all that is known of them but the constants, some at a time."""
         for frame in frames:
             for chunk in frame.iter_slices(_AT_ONCE):
-                whole = chunk.with_columns(pl.lit(text).alias(name) for name, text in self._constant.items())
+                whole = chunk.with_columns(
+                    pl.lit(text).alias(name) for name, text in zip(_CONSTANT, self._constant, strict=True)
+                )
                 yield self._shown.numbered(chunk.with_columns(request_keys(whole))).select(_COLUMNS)
 
-    def _made(self, frame: pl.DataFrame) -> Iterator[Question]:
-        constant = tuple(self._constant.values())
-        for key, attempted, *known in frame.iter_rows():
-            yield Question(key, (*known, *constant), attempted, self._show)
+    def _make(self, frame: pl.DataFrame) -> Iterator[Question]:
+        for key, attempted, *known in frame.select(_COLUMNS).iter_rows():
+            yield Question(key, (*known, *self._constant), attempted, self._show)
 
     def _show(self, row: tuple[object, ...]) -> tuple[str, Clips]:
         return self._shown.question(dict(zip(SENT, row, strict=True)))
@@ -110,16 +113,16 @@ class Group:
     """
 
     def __init__(self, made: Callable[[pl.DataFrame], Iterator[Question]], rows: pl.DataFrame) -> None:
-        self._made, self._rows = made, rows
+        self._make, self._rows = made, rows
 
     def __len__(self) -> int:
         return self._rows.height
 
     def __iter__(self) -> Iterator[Question]:
-        return self._made(self._rows)
+        return self._make(self._rows)
 
 
-def _stop(ends: npt.NDArray[np.int64], start: int, most: int, most_bytes: int) -> int:
+def _end(ends: npt.NDArray[np.int64], start: int, most: int, most_bytes: int) -> int:
     """Where a request ends that begins with question ``start``; ``ends``: bytes up to the end of each question."""
     before = ends[start - 1] if start else 0
     fitting = int(np.searchsorted(ends, before + most_bytes, side="right"))

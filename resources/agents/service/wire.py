@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from itertools import cycle
@@ -137,11 +138,13 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What came back for a request, unread: so it takes a fifth of the room of replies."""
+    """What came back for a request, unread: of hundreds of questions it takes less room than a reply to each."""
 
     came: str | Reply
-    """The body of a 200, or what is to be said of each question without one."""
+    """The body of a success, or what is to be said of each question without one."""
     latency_s: float
+    at: datetime
+    """When it came."""
 
 
 class Wire(ABC):
@@ -187,7 +190,7 @@ class Wire(ABC):
             came = Reply(Kind.SERVICE, "error", f"no answer within {self._timeout:g} s")
         except self._failure as error:
             came = self._of_error(error)
-        return Heard(came, time.perf_counter() - started)
+        return Heard(came, time.perf_counter() - started, datetime.now(UTC))
 
     def read(self, heard: Heard, questions: Questions) -> list[Reply]:
         """What came of each question of a request."""
@@ -365,10 +368,18 @@ def at(body: Any, *path: str | int) -> Any:
     return body
 
 
-def text_at(body: Any, *path: str | int) -> str | None:
-    """The text at a place, or None."""
+def list_at(body: Any, *path: str | int) -> list[Any]:
+    """The list at a place; an empty one where there is none."""
     found = at(body, *path)
-    return found if isinstance(found, str) else None
+    return found if isinstance(found, list) else []
+
+
+def text_at(body: Any, *path: str | int) -> str | None:
+    """The text at a place, or None; with ``?`` for halves of characters, which JSON can hold and no table."""
+    found = at(body, *path)
+    if not isinstance(found, str):
+        return None
+    return found if found.isascii() else found.encode(errors="replace").decode()
 
 
 def count_at(body: Any, *path: str | int) -> int | None:
