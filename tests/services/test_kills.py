@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,6 +138,13 @@ def killed(here: Desk, point: tuple[str, str, str], number: int) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
+def settled(service: Service) -> None:
+    """Wait for what the killed process had sent and the server had not read yet."""
+    seen = -1
+    while seen != (seen := service.requests):
+        time.sleep(0.2)
+
+
 def finish(here: Desk) -> None:
     for _ in range(12):
         here.judge()
@@ -167,6 +175,7 @@ def test_a_kill_at_a_named_point_costs_nothing_twice(
         hit = any(killed(here, point, number) for _ in range(5))
     assert hit or number > 1, "the point was never met"
     service.latency_s = 0.0
+    settled(service)
     before = len(service.seen)
     kept = here.judgments.height
     finish(here)
