@@ -8,19 +8,19 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise, permutations
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectlake.errors import AgentError
 from affectlake.prompts import decision_text, user_text
 from affectlake.tables import FRAMES, RATINGS, VIDEOS
-from resources.agents.protocol import Stimuli
+from resources.agents.protocol import Answers, Stimuli
 from resources.agents.service.captions import Render, ShownCaptions
 from resources.agents.service.decisions import DecisionsWire
 from resources.study import Study
@@ -44,6 +44,7 @@ def reader(texts: list[list[str]], use: str, render: Render) -> ShownCaptions:
     )
 
 
+@settings(deadline=None)
 @given(
     texts=st.lists(st.lists(st.text(), min_size=1, max_size=3), min_size=3, max_size=3),
     use=st.sampled_from(["first", "random", "all"]),
@@ -57,6 +58,7 @@ def test_the_bytes_of_a_question_are_known_without_its_text(texts: list[list[str
         assert len(text.encode()) == size
 
 
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 500), max_size=8), most=st.integers(2, 60), most_bytes=st.integers(1, 20_000))
 def test_requests_are_the_same_however_the_questions_come(
     planned: tuple[Bench, pl.DataFrame], cuts: list[int], most: int, most_bytes: int
@@ -133,41 +135,92 @@ def test_what_waits_for_its_answers_takes_little_room(bench: Start, monkeypatch:
     assert now / questions.height < 300, "bytes a question in Python's memory; polars' columns take 71 more"
 
 
+def stalled(here: Bench, name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Answers, Iterator[Answers]]:
+    """The first chunk of answers to 6,000 questions, and the others after a stall in which all under way has come."""
+    monkeypatch.setattr("resources.agents.service.agent.CHUNK_ROWS", 50)
+    agent = here.agent(name)
+    chunks = agent.judge([here.questions(agent, 6000)], lambda n: None)
+    first = next(chunks)
+    time.sleep(1.0)
+    return first, chunks
+
+
 def test_a_lake_that_stalls_has_no_more_than_a_chunk_and_a_request_waiting(
     bench: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.agents.service.agent.CHUNK_ROWS", 50)
     monkeypatch.setattr(DecisionsWire, "at_once", (20, 10**6))
     here = bench()
-    agent = here.agent("decisions")
-    chunks = agent.judge([here.questions(agent, 6000)], lambda n: None)
-    heights = [next(chunks).judgments.height]
+    first, chunks = stalled(here, "decisions", monkeypatch)
+    heights = [first.judgments.height]
     for _ in range(4):
-        time.sleep(0.5)  # a lake that stalls, while 32 requests of 20 questions may be in flight
         heights.append(next(chunks).judgments.height)
+        time.sleep(0.5)  # 32 requests of 20 questions may be in flight
     assert max(heights) < 50 + 20
-    stalled = datetime.now(UTC)
-    time.sleep(0.5)
-    times = pl.concat([next(chunks).judgments["judged_at"] for _ in range(2)])
-    heights.append(len(times))
-    assert times.min() < stalled, "the time of an answer is when it came, not when there was room for it"
     assert here.service.most_in_flight < 32, "more in flight would have waited for the lake all the same"
     assert sum(heights) + sum(chunk.judgments.height for chunk in chunks) == 6000
+
+
+def test_nothing_is_sent_while_answers_wait_though_few_are_in_flight(
+    bench: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.agents.service.agent.CHUNK_ROWS", 200)
+    here = bench()
+    agent = here.agent("chat")
+    # at most 32, but one comes before the next is sent
+    agent.profile = agent.profile.model_copy(update={"requests_per_minute": 6000})
+    chunks = agent.judge([here.questions(agent, 1000)], lambda n: None)
+    kept = next(chunks).judgments.height
+    time.sleep(5.0)  # a lake that stalls
+    assert here.service.requests <= kept + 200 + 8
+    chunks.close()
+
+
+def test_no_more_are_in_flight_than_can_be_kept(bench: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resources.agents.service.agent.CHUNK_ROWS", 50)
+    monkeypatch.setattr(DecisionsWire, "at_once", (20, 10**6))
+    here = bench(latency_s=0.2)
+    agent = here.agent("decisions")
+    kept, most = 0, 0
+    for chunk in agent.judge([here.questions(agent, 6000)], lambda n: None):
+        kept += chunk.judgments.height
+        time.sleep(0.1)  # a lake that keeps 500 to 700 answers a second
+        most = max(most, here.service.requests - kept // 20)
+    assert kept == 6000
+    assert most < 20, "of 32 that are allowed; seven keep this lake busy"
+
+
+def test_the_time_of_an_answer_is_when_it_came_and_not_when_there_was_room_for_it(
+    bench: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, chunks = stalled(bench(), "chat", monkeypatch)
+    over = datetime.now(UTC)
+    next(chunks)  # had its room
+    unread = next(chunks).judgments["judged_at"]
+    assert unread.min() < over - timedelta(seconds=0.5)
+    chunks.close()
 
 
 def test_who_stops_keeping_answers_is_not_held_up_by_those_that_wait(
     bench: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.agents.service.agent.CHUNK_ROWS", 50)
     here = bench()
-    agent = here.agent("chat")
-    chunks = agent.judge([here.questions(agent, 3000)], lambda n: None)
-    next(chunks)
-    time.sleep(1.0)
+    _, chunks = stalled(here, "chat", monkeypatch)
     started = time.monotonic()
     chunks.close()
     assert time.monotonic() - started < 5
     assert here.service.requests < 300
+
+
+def test_few_questions_are_put_after_a_stall_to_a_service_that_then_refuses(
+    bench: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = bench()
+    _, chunks = stalled(here, "chat", monkeypatch)
+    asked = here.service.requests
+    here.service.faults = {"401": 1.0}
+    with pytest.raises(AgentError, match="takes no requests"):
+        list(chunks)
+    assert here.service.requests <= asked + 32
 
 
 def test_what_goes_wrong_with_one_question_loses_no_answer_to_another(bench: Start) -> None:
@@ -192,17 +245,3 @@ def test_questions_that_cannot_be_planned_lose_no_answer_to_those_before(bench: 
     with pytest.raises(OSError, match="the lake is gone"):
         kept.extend(chunk.judgments.height for chunk in agent.judge(planned(), lambda n: None))
     assert 0 < sum(kept) == here.service.requests
-
-
-def test_a_refusal_by_the_service_is_heard_while_the_lake_stalls(bench: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resources.agents.service.agent.CHUNK_ROWS", 50)
-    here = bench()
-    agent = here.agent("chat")
-    chunks = agent.judge([here.questions(agent, 3000)], lambda n: None)
-    next(chunks)
-    time.sleep(1.0)
-    asked = here.service.requests
-    here.service.faults = {"401": 1.0}
-    with pytest.raises(AgentError, match="takes no requests"):
-        list(chunks)
-    assert here.service.requests <= asked + 32

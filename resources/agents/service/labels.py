@@ -122,8 +122,8 @@ class AnthropicLabels(AnthropicWire):
         return _labelled(super()._read(body), text)
 
 
-def _as_it_is(row: tuple[object, ...]) -> tuple[str, Clips]:
-    return str(row[0]), ()
+def _as_it_is(question: Question) -> tuple[str, Clips]:
+    return str(question.row[0]), ()
 
 
 def _labelled(reply: Reply | None, text: str | None) -> Reply | None:

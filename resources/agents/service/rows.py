@@ -102,14 +102,14 @@ class Wording:
         for key, attempted, *known in frame.select(_COLUMNS).iter_rows():
             yield Question(key, (*known, *self._constant), attempted, self._show)
 
-    def _show(self, row: tuple[object, ...]) -> tuple[str, Clips]:
-        return self._shown.question(dict(zip(SENT, row, strict=True)))
+    def _show(self, question: Question) -> tuple[str, Clips]:
+        return self._shown.question(sent(question))
 
 
 class Group:
     """Questions of one request, as columns: they are made whenever they are looked at.
 
-    Tens of thousands are in flight at a time where a request holds hundreds; as objects they take ten times the room.
+    Tens of thousands are in flight at a time where a request holds hundreds; as objects they take five times the room.
     """
 
     def __init__(self, made: Callable[[pl.DataFrame], Iterator[Question]], rows: pl.DataFrame) -> None:

@@ -101,12 +101,12 @@ class Question:
     """What is known of it, by ``rows.SENT``: thousands wait, and names would take more room than values."""
     attempted: int
     """Physical answers to it in earlier runs."""
-    show: Callable[[tuple[object, ...]], tuple[str, Clips]]
-    """What makes the prompt's text and clips of ``row``."""
+    show: Callable[[Question], tuple[str, Clips]]
+    """What makes its prompt's text and clips."""
 
     def prompt(self) -> Prompt:
         """The question as the judge sees it, made anew: the texts of all that wait would be most of the memory."""
-        return Prompt(*self.show(self.row))
+        return Prompt(*self.show(self))
 
 
 class Questions(Protocol):
@@ -138,7 +138,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What came back for a request, unread: of hundreds of questions it takes less room than a reply to each."""
+    """What came back for a request, unread: of 400 decisions a quarter of the room of what is told of them."""
 
     came: str | Reply
     """The body of a success, or what is to be said of each question without one."""
