@@ -108,6 +108,23 @@ def test_every_page_opens_without_an_error_and_asks_for_nothing(finished: Finish
     assert [a for a in reader.asked if not a.startswith(("file:", "data:", "about:"))] == []
 
 
+CUT_OFF = """
+() => [...document.querySelectorAll('.chart svg text')].filter(text => {
+  const left = text.getBoundingClientRect().left;
+  for (let e = text.ownerSVGElement; e !== document.body; e = e.parentElement)
+    if (getComputedStyle(e).overflowX !== 'visible' && left < e.getBoundingClientRect().left - 1) return true;
+  return left < 0;
+}).map(text => text.textContent)
+"""
+
+
+def test_no_label_is_cut_off_where_the_fonts_are_wider_than_those_it_was_laid_out_in(
+    finished: Finished, reader: Reader
+) -> None:
+    for file in finished.lake.read("report")["file"]:
+        assert reader.open(site(finished) / file).evaluate(CUT_OFF) == [], file
+
+
 def test_every_link_leads_somewhere(finished: Finished, reader: Reader) -> None:
     ids = {}
     links = set()
