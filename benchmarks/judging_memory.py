@@ -1,9 +1,9 @@
-"""Goal: the memory of a run that asks a service is flat, under 400 MB, from 10,000 to 1,000,000 questions.
+"""Claim: the memory of a run that asks a service is flat, under 400 MB, from 10,000 to 1,000,000 questions.
 
 What runs is ``affectlake run --select judgments`` on a study of 300 clips whose captions were read and whose triplets
 were drawn by a run before, in a process of its own for each number of questions, as Dagster starts one for each step:
 planning what is missing, asking, committing, and the hash of the whole table. The judge is a loopback server, in a
-process of its own, that answers at once or after a latency: only with one are as many in flight as may be. By default
+process of its own, that answers at once or after a latency: only with one are many in flight. By default
 400 questions share a request (decisions), since a million chat completions take a quarter of an hour of CPU; with
 ``chat`` each question is a request. Memory is the peak of the asking process, and the peak of what is its own: pages of
 libraries' files, which processes share and the system can drop, are not.
